@@ -1,0 +1,52 @@
+/**
+ * Asynchronous I/O, by the runtime: ask, and be told when it is done. Each
+ * client has a function of its own that reads like the blocking server, but an
+ * `await` gives the thread back, and all of them share it.
+ *
+ * In the canteen: you ask Deno to bring it; your promise resolves when it is on
+ * the table.
+ *
+ *   deno run -A async.ts         and in other terminals: deno run -A client.ts
+ *
+ * Underneath, on Linux, Deno waits in epoll_wait, and copies with recv and send
+ * when a socket is ready: readiness, as in epoll_http.ts, dressed as completion.
+ * In io_uring.ts the kernel itself does the copying, before it reports.
+ */
+import {
+  authority,
+  listen,
+  Peer,
+  reason,
+  serverOptions,
+  warn,
+} from "./util.ts";
+
+const options = serverOptions("serves many clients with Deno's own promises");
+const listener = listen(options);
+
+async function serve(conn: Deno.TcpConn) {
+  const { hostname, port } = conn.remoteAddr;
+  const peer = new Peer(authority(hostname, port));
+  const inbox = new Uint8Array(16384);
+  try {
+    for (let n; (n = await conn.read(inbox));) {
+      const message = inbox.subarray(0, n);
+      peer.show(message);
+      let rest = peer.answer(message);
+      while (rest.length) rest = rest.subarray(await conn.write(rest));
+    }
+    peer.leave();
+  } catch (error) {
+    peer.leave(reason(error));
+  }
+  conn.close();
+}
+
+for (let said = false;; said = true) {
+  try {
+    for await (const conn of listener) serve(conn);
+  } catch (error) { // no descriptor left
+    if (!said) warn(`cannot accept: ${reason(error)}`);
+    await new Promise((later) => setTimeout(later, 1000));
+  }
+}

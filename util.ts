@@ -1,0 +1,360 @@
+/**
+ * What the servers share, so that each script is left with how it waits: flags
+ * and one-line errors, the listener and its descriptor, and `Peer`, which is
+ * what a server does with a client once the kernel says that it is ready.
+ */
+import { parseArgs } from "jsr:@std/cli@^1/parse-args";
+import { constants } from "node:os";
+import { getSystemErrorMessage, getSystemErrorName } from "node:util";
+
+const script = decodeURIComponent(Deno.mainModule.split("/").at(-1)!);
+const { EAGAIN, ECONNABORTED, EINTR } = constants.errno;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+
+/** Writes all bytes to stdout; once nobody reads it, ends as SIGPIPE would. */
+export function print(bytes: Uint8Array) {
+  try {
+    while (bytes.length) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    Deno.exit(128 + constants.signals.SIGPIPE);
+  }
+}
+
+/** Writes a line to stdout. */
+export function say(line: string, end = "\n") {
+  print(new TextEncoder().encode(line + end));
+}
+
+/** Writes a line that names the script to stderr. */
+export function warn(message: string) {
+  console.error(`${script}: ${message}`);
+}
+
+/** Ends the script: one line on stderr, status 1 (failed) or 2 (bad usage). */
+export function fail(message: string, status = 1): never {
+  warn(message);
+  Deno.exit(status);
+}
+
+/** The system's text and name for an errno: `permission denied (EACCES)`. */
+export function strerror(errno: number): string {
+  return `${getSystemErrorMessage(-errno)} (${getSystemErrorName(-errno)})`;
+}
+
+/** `text` without its last newline and with control characters escaped. */
+export function printable(text: string): string {
+  return text.replace(/\r?\n$/, "").replace(
+    /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu,
+    (char) =>
+      ({ "\t": "\\t", "\n": "\\n", "\r": "\\r" })[char] ??
+        `\\u{${char.charCodeAt(0).toString(16)}}`,
+  );
+}
+
+// -------------------------------------------------------------------- flags
+
+type Value = string | number | boolean;
+/** A script's flags: `{ interval: [3, "seconds between two rounds"] }`. */
+export type Flags = Record<string, readonly [Value, string]>;
+type Options<F extends Flags> = {
+  [K in keyof F]: F[K][0] extends number ? number
+    : F[K][0] extends boolean ? boolean
+    : string;
+};
+
+/**
+ * Parses the command line into the given flags: `port` is 0 to 65535, any
+ * other number positive. Anything else there ends the script with status 2;
+ * `--help` prints `about` and the flags, and ends it with status 0.
+ */
+export function options<const F extends Flags>(about: string, flags: F) {
+  const all: Flags = { ...flags, help: [false, "print this and end"] };
+  const names = Object.keys(all);
+  const unknown: string[] = [];
+  const boolean = names.filter((name) => typeof all[name][0] === "boolean");
+  const given: Record<string, unknown> = parseArgs(Deno.args, {
+    boolean,
+    string: names.filter((name) => !boolean.includes(name)),
+    alias: { h: "help" },
+    unknown: (arg: string) => void unknown.push(arg),
+  });
+  if (given.help) {
+    const row = (name: string) =>
+      `  --${name.padEnd(10)} ${all[name][1]}` +
+      (boolean.includes(name) ? "" : ` (${all[name][0]})`);
+    say(`${script}: ${about}\n\nFlags:\n${names.map(row).join("\n")}`);
+    Deno.exit(0);
+  }
+  const bad = (message: string) => fail(`${message}; see --help`, 2);
+  const values: Record<string, Value> = {};
+  for (const [name, [preset]] of Object.entries(all)) {
+    const value = given[name] ?? preset;
+    const text = String(value);
+    if (name === "port" && !(/^\d+$/.test(text) && Number(text) < 65536)) {
+      bad(`--port takes a number from 0 to 65535, not "${text}"`);
+    } else if (typeof preset === "number" && name !== "port") {
+      const number = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : 0;
+      if (number <= 0 || number > 1e6) {
+        bad(`--${name} takes a number above 0, up to 1000000, not "${text}"`);
+      }
+    } else if (text === "") bad(`--${name} takes a value`);
+    values[name] = typeof preset === "number" ? Number(text) : value as Value;
+  }
+  const misused = Deno.args.find((arg) =>
+    boolean.includes(/^--(.+)=(?!true$|false$)/.exec(arg)?.[1] ?? "")
+  );
+  if (misused) bad(`${misused.replace(/=.*/s, "")} takes no value`);
+  if (unknown.length) bad(`unknown argument ${unknown[0]}`);
+  return values as Options<F>;
+}
+
+const common = {
+  hostname: ["127.0.0.1", "address to listen on"],
+  port: [5666, "port to listen on; 0 lets the system choose"],
+  echo: [false, "answer with what came instead of hello sir"],
+  quiet: [false, "print no clients and no messages"],
+} as const;
+let { echo, quiet } = { echo: false, quiet: false };
+
+/** `options` for a server: the flags all have in common, and its own. */
+export function serverOptions<const F extends Flags>(about: string, own?: F) {
+  const given = options(about, { ...common, ...own });
+  ({ echo, quiet } = given);
+  return given as Options<typeof common> & Options<F>;
+}
+
+// --------------------------------------------------------------------- libc
+
+/** Opens libc for the given system calls; ends the script where there is none. */
+export function libc<const S extends Deno.ForeignLibraryInterface>(symbols: S) {
+  const { os, arch } = Deno.build;
+  if (os !== "linux" || (arch !== "x86_64" && arch !== "aarch64")) {
+    fail("needs Linux on x86-64 or arm64; async.ts runs here too");
+  }
+  try {
+    return Deno.dlopen("libc.so.6", symbols).symbols;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    fail("calls libc: run with --allow-net --allow-ffi, or -A");
+  }
+}
+
+// Lengths are u32 and results i32 where C has size_t and ssize_t: 64-bit
+// integers would become BigInts, at 1.8 µs a request.
+const calls = () =>
+  libc({
+    // int accept4(int sockfd, struct sockaddr *addr, socklen_t *len, int flags);
+    accept4: { parameters: ["i32", "buffer", "buffer", "i32"], result: "i32" },
+    // ssize_t recv(int sockfd, void *buf, size_t len, int flags);
+    recv: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+    // ssize_t send(int sockfd, const void *buf, size_t len, int flags);
+    send: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+    // int close(int fd);
+    close: { parameters: ["i32"], result: "i32" },
+    // int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen);
+    getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+    // int *__errno_location(void);
+    __errno_location: { parameters: [], result: "pointer" },
+  });
+let sys: ReturnType<typeof calls>;
+let errnoView: Deno.UnsafePointerView;
+
+/** What the last system call that returned -1 complained of. @see errno(3) */
+export const errno = () => errnoView.getInt32();
+
+/**
+ * The result of a system call that waits; 0, nothing ready, when a signal cut
+ * it short (`fg` after Ctrl-Z is enough). Ends the script on any other error.
+ */
+export function waited(call: string, result: number): number {
+  if (result !== -1) return result;
+  return errno() === EINTR ? 0 : fail(`${call}: ${strerror(errno())}`);
+}
+
+// ----------------------------------------------------------------- listener
+
+/**
+ * `Deno.listen` with the given options, and the line that says so. Ends the
+ * script when the system will not have it.
+ */
+export function listen(
+  { hostname, port }: { hostname: string; port: number },
+  scheme = "",
+): Deno.TcpListener {
+  try {
+    const listener = Deno.listen({ hostname, port });
+    const at = authority(listener.addr.hostname, listener.addr.port);
+    const reach = scheme ? `curl ${scheme}${at}/` : `deno run -A client.ts` +
+      (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
+      (listener.addr.port === 5666 ? "" : ` --port ${listener.addr.port}`);
+    say(`${script}: listening on ${scheme}${at}${scheme && "/"}`);
+    say(`in another terminal: ${reach}`);
+    return listener;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) {
+      fail("listens: run with --allow-net, or -A");
+    }
+    fail(`cannot listen on ${authority(hostname, port)}: ${reason(error)}`);
+  }
+}
+
+/** A system error that Deno threw, in the words of `strerror`, and a remedy. */
+export function reason(error: unknown): string {
+  const { code = "", message } = error as Error & { code?: string };
+  const errno = Object.entries(constants.errno).find(([name]) => name === code);
+  const remedy: Record<string, string> = {
+    EADDRINUSE: "; try --port 0",
+    EACCES: "; try a port above 1023",
+    ECONNREFUSED: "; start a server first: deno run -A select.ts",
+  };
+  return (errno ? strerror(errno[1]) : message) + (remedy[code] ?? "");
+}
+
+/** `127.0.0.1:5666`, `[::1]:5666`. */
+export function authority(hostname: string, port: number): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+// struct sockaddr_in:  family 2 bytes, port 2 (big-endian), address 4
+// struct sockaddr_in6: family 2 bytes, port 2 (big-endian), flow 4, address 16
+const sockaddr = new DataView(new ArrayBuffer(28));
+const socklen = new Uint32Array(1);
+
+function sockname(): string {
+  const word = (i: number) => sockaddr.getUint16(i);
+  const v6 = () =>
+    [8, 10, 12, 14, 16, 18, 20, 22].map((i) => word(i).toString(16));
+  const hostname = sockaddr.getUint16(0, true) === 2
+    ? [4, 5, 6, 7].map((i) => sockaddr.getUint8(i)).join(".")
+    : new URL(`http://[${v6().join(":")}]`).hostname.slice(1, -1);
+  return authority(hostname, word(2));
+}
+
+/** A listening socket of Deno's, and the descriptor that Deno keeps to itself. */
+export class Listener {
+  readonly fd: number;
+  /**
+   * Whether the last accept found no descriptor left. A listener is readable
+   * while someone is at the door, so that a loop which cannot accept must not
+   * watch it: then waits last a second at most, and after each one tries again.
+   */
+  full = false;
+  #said = false;
+
+  constructor(readonly listener: Deno.TcpListener) {
+    sys ??= calls();
+    errnoView ??= new Deno.UnsafePointerView(sys.__errno_location()!);
+    const { hostname, port } = listener.addr;
+    for (this.fd = 3;; this.fd++) {
+      socklen[0] = sockaddr.byteLength;
+      const named = sys.getsockname(this.fd, sockaddr, socklen) === 0;
+      if (named && sockname() === authority(hostname, port)) break;
+      if (this.fd > 1 << 20) fail("cannot find the listener's descriptor");
+    }
+  }
+
+  /**
+   * The next client at the door, or none. With `flags` 0, and a listener that
+   * blocks, waits for one. @see accept4(2)
+   */
+  accept(flags = SOCK_NONBLOCK): Peer | undefined {
+    for (;;) {
+      socklen[0] = sockaddr.byteLength;
+      const fd = sys.accept4(this.fd, sockaddr, socklen, flags | SOCK_CLOEXEC);
+      this.full = false;
+      if (fd !== -1) return new Peer(sockname(), fd);
+      if (errno() === EAGAIN) return void (this.#said = false);
+      if (errno() === EINTR || errno() === ECONNABORTED) continue;
+      this.full = true;
+      if (!this.#said) warn(`cannot accept: ${strerror(errno())}`);
+      this.#said = true;
+      return;
+    }
+  }
+}
+
+// --------------------------------------------------------------------- peer
+
+// One buffer serves all: what is in it is shown and answered before the next.
+const inbox = new Uint8Array(65536);
+const hello = new TextEncoder().encode("hello sir\n");
+
+/** A connected client, seen from the server. */
+export class Peer {
+  /** What the kernel had no room for. Until it is out, nothing more is read. */
+  unsent: Uint8Array<ArrayBuffer> | null = null;
+  /** Whether the client has left, and its descriptor is closed. */
+  gone = false;
+  #decoder?: TextDecoder; // per client: a character may come in pieces
+
+  constructor(readonly name: string, readonly fd = -1) {
+    if (!quiet) say(`got connection from ${name}`);
+  }
+
+  /**
+   * What is done with a client that is ready: with something unsent, one more
+   * `send`; else one `recv`, shown and answered. False if it was not ready.
+   */
+  serve(): boolean {
+    if (this.unsent) return this.send(this.unsent);
+    const data = this.recv();
+    if (!data) return this.gone;
+    this.show(data);
+    return this.send(this.answer(data));
+  }
+
+  /**
+   * What the client sent, valid until the next `recv`; undefined if there is
+   * nothing yet, or the client is `gone`. @see recv(2)
+   */
+  recv(): Uint8Array<ArrayBuffer> | undefined {
+    const n = sys.recv(this.fd, inbox, inbox.length, 0);
+    if (n > 0) return inbox.subarray(0, n);
+    if (n === 0) this.leave();
+    else this.#check();
+  }
+
+  /** Sends what the kernel has room for and keeps the rest. @see send(2) */
+  send(data: Uint8Array<ArrayBuffer>): boolean {
+    const n = sys.send(this.fd, data, data.length, 0);
+    if (n === -1) this.#check();
+    const done = this.gone || n === data.length;
+    this.unsent = done ? null : data.slice(Math.max(n, 0));
+    return n !== -1 || this.gone;
+  }
+
+  /** After -1: EAGAIN and EINTR mean later, anything else a lost client. */
+  #check() {
+    if (errno() !== EAGAIN && errno() !== EINTR) this.leave(strerror(errno()));
+  }
+
+  /** Prints what came, escaped, behind a label. */
+  show(data: Uint8Array, label = this.name) {
+    if (quiet) return;
+    this.#decoder ??= new TextDecoder("utf-8", { ignoreBOM: true });
+    const text = this.#decoder.decode(data, { stream: true });
+    if (text) say(`${label}: ${printable(text)}`);
+  }
+
+  answer(data: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    return echo ? data : hello;
+  }
+
+  /** Tells a client why it cannot stay, and closes. */
+  refuse(why: string) {
+    this.send(new TextEncoder().encode(`${why}\n`));
+    if (!this.gone) this.leave(why);
+  }
+
+  /** Closes the descriptor, and says so. @see close(2) */
+  leave(why = "") {
+    this.gone = true;
+    if (this.fd !== -1) sys.close(this.fd);
+    if (quiet) return;
+    const cut = this.#decoder?.decode();
+    if (cut) say(`${this.name}: ${cut}`);
+    say(`${this.name} disconnected${why && `: ${why}`}`);
+  }
+}
