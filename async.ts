@@ -28,6 +28,7 @@ async function serve(conn: Deno.TcpConn) {
   const { hostname, port } = conn.remoteAddr;
   const peer = new Peer(authority(hostname, port));
   const inbox = new Uint8Array(16384);
+  let why = "";
   try {
     for (let n; (n = await conn.read(inbox));) {
       const message = inbox.subarray(0, n);
@@ -35,18 +36,21 @@ async function serve(conn: Deno.TcpConn) {
       let rest = peer.answer(message);
       while (rest.length) rest = rest.subarray(await conn.write(rest));
     }
-    peer.leave();
   } catch (error) {
-    peer.leave(reason(error));
+    why = reason(error);
   }
   conn.close();
+  peer.leave(why);
 }
 
-for (let said = false;; said = true) {
+let said = false;
+while (true) {
   try {
     for await (const conn of listener) serve(conn);
-  } catch (error) { // no descriptor left
+  } catch (error) {
+    if (error instanceof Deno.errors.NotConnected) continue; // already reset
     if (!said) warn(`cannot accept: ${reason(error)}`);
-    await new Promise((later) => setTimeout(later, 1000));
+    said = true;
+    await new Promise((room) => setTimeout(room, 1000));
   }
 }

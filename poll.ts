@@ -41,11 +41,6 @@ while (true) {
   const n = poll(pollfds, 1 + peers.length, listener.full ? 1000 : -1);
   if (waited("poll", n) === 0 && !listener.full) continue;
 
-  if (listener.full || revents(0)) {
-    for (let peer; (peer = listener.accept());) {
-      watch(peers.push(peer), peer.fd, POLLIN);
-    }
-  }
   // Backwards, so that the last peer can take the place of one that has left.
   for (let i = peers.length; i > 0; i--) {
     if (!revents(i)) continue;
@@ -58,5 +53,10 @@ while (true) {
       peer = peers[i - 1] = last;
     }
     watch(i, peer.fd, peer.unsent ? POLLOUT : POLLIN);
+  }
+  if (listener.full || revents(0)) {
+    for (let peer; (peer = listener.accept());) {
+      watch(peers.push(peer), peer.fd, POLLIN);
+    }
   }
 }

@@ -50,14 +50,14 @@ while (true) {
   const n = select(highest + 1, readfds, writefds, null, timeout);
   if (waited("select", n) === 0 && !listener.full) continue;
 
+  for (const peer of peers) {
+    if (FD_ISSET(peer.fd, readfds) || FD_ISSET(peer.fd, writefds)) peer.serve();
+    if (peer.gone) peers.delete(peer);
+  }
   if (listener.full || FD_ISSET(listener.fd, readfds)) {
     for (let peer; (peer = listener.accept());) {
       if (peer.fd < FD_SETSIZE) peers.add(peer);
       else peer.refuse(`descriptor ${peer.fd} does not fit into an fd_set`);
     }
-  }
-  for (const peer of peers) {
-    if (FD_ISSET(peer.fd, readfds) || FD_ISSET(peer.fd, writefds)) peer.serve();
-    if (peer.gone) peers.delete(peer);
   }
 }

@@ -1,0 +1,3 @@
+import { serves } from "./common.ts";
+
+serves("async.ts");

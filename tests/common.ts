@@ -1,0 +1,290 @@
+/** What every server that says hello must do, whatever it waits in. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { getAvailablePort } from "@std/net";
+import {
+  client,
+  connect,
+  cpuTime,
+  exchange,
+  memory,
+  receive,
+  reset,
+  rest,
+  run,
+  send,
+  sockets,
+  start,
+} from "./harness.ts";
+
+export const HELLO = "hello sir\n";
+export const pause = (ms: number) =>
+  new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Tries again until `check` is true: for what the kernel tells nobody of. */
+export async function eventually(check: () => boolean, what: string) {
+  for (let tries = 0; !check(); tries++) {
+    assert(tries < 500, what);
+    await pause(10);
+  }
+}
+
+/** Bytes that no two places of have alike: what is lost or moved shows. */
+function pattern(size: number): Uint8Array<ArrayBuffer> {
+  const words = new Uint32Array(size / 4);
+  for (let i = 0, x = 1; i < words.length; i++) {
+    words[i] = x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
+  }
+  return new Uint8Array(words.buffer);
+}
+
+type Talk = (conn: Deno.Conn) => Promise<void>;
+const greet: Talk = async (conn) =>
+  assertEquals(await exchange(conn, "hi\n"), HELLO);
+
+/** Tests for a server that serves many clients at once. */
+export function serves(script: string, args: string[] = []) {
+  talks(script, args);
+  fills(script, greet, args);
+  const up = (...more: string[]) => start(script, [...args, ...more]);
+
+  Deno.test(`${script}: two clients at once, each gets its own answers`, async () => {
+    await using server = await up("--echo");
+    using first = await connect(server.port);
+    using second = await connect(server.port);
+    assertEquals(await exchange(second, "second"), "second");
+    assertEquals(await exchange(first, "first"), "first");
+    assertEquals(await exchange(second, "again"), "again");
+    const output = await server.until(/: again\n/);
+    for (const conn of [first, second]) {
+      const { port } = conn.localAddr;
+      assertStringIncludes(output, `got connection from 127.0.0.1:${port}\n`);
+    }
+    assertStringIncludes(output, `127.0.0.1:${first.localAddr.port}: first\n`);
+  });
+
+  Deno.test(`${script}: a client that never reads is waited for, alone`, async () => {
+    await using server = await up("--echo", "--quiet");
+    using glutton = await connect(server.port);
+    const data = pattern(24 << 20); // more than both kernels' buffers hold
+    let sent = 0;
+    const sending = (async () => {
+      while (sent < data.length) {
+        sent += await glutton.write(data.subarray(sent));
+      }
+    })();
+    for (let last = -1; last !== sent; await pause(100)) last = sent; // stuck
+    assert(sent < data.length, "the server took all without being read from");
+    const before = cpuTime(server.pid);
+    using other = await connect(server.port);
+    assertEquals(await exchange(other, "still there?"), "still there?");
+    await pause(300);
+    assert(cpuTime(server.pid) - before < 150, "it spins");
+    assert(memory(server.pid) < 250, "it keeps what it cannot send");
+    assertEquals(await receive(glutton, data.length), data);
+    await sending;
+  });
+}
+
+/** Tests for any server, also one that serves clients one by one. */
+export function talks(script: string, args: string[] = [], input = "") {
+  stands(script, greet, args, input);
+  const up = (...more: string[]) =>
+    start(script, [...args, ...more], (command) => `exec ${command} ${input}`);
+
+  Deno.test(`${script}: a conversation with client.ts`, async () => {
+    await using server = await up();
+    const { code, stdout, stderr } = await client(server.port, "hi\n");
+    assertEquals({ code, stdout, stderr }, {
+      code: 0,
+      stdout: HELLO,
+      stderr: "",
+    });
+    const output = await server.until("disconnected");
+    assertStringIncludes(
+      output,
+      `${script}: listening on 127.0.0.1:${server.port}\n`,
+    );
+    assertStringIncludes(
+      output,
+      `deno run -A client.ts --port ${server.port}\n`,
+    );
+    assert(/got connection from 127\.0\.0\.1:\d+\n/.test(output));
+    assert(/: hi\n/.test(output));
+  });
+
+  Deno.test(`${script}: clients leave, in peace or by reset`, async () => {
+    await using server = await up();
+    {
+      using conn = await connect(server.port);
+      assertEquals(await exchange(conn, "warm up\n"), HELLO);
+    }
+    await server.until("disconnected");
+    const before = sockets(server.pid);
+    for (let i = 0; i < 20; i++) {
+      const conn = await connect(server.port);
+      assertEquals(await exchange(conn, "hi\n"), HELLO);
+      if (i % 2) reset(conn);
+      else conn.close();
+    }
+    const hasty = await connect(server.port); // perhaps gone before accept
+    await send(hasty, "hi\n");
+    reset(hasty);
+    {
+      using conn = await connect(server.port);
+      assertEquals(await exchange(conn, "still there?"), HELLO);
+    }
+    const count = (word: string) => server.output().split(word).length - 1;
+    await eventually(
+      () =>
+        count("still there?") === 1 && count("got") === count("disconnected"),
+      `not all were seen to leave:\n${server.output()}`,
+    );
+    assert(count("disconnected") >= 22);
+    assertStringIncludes(
+      server.output(),
+      "disconnected: connection reset by peer (ECONNRESET)\n",
+    );
+    await eventually(
+      () => sockets(server.pid) === before,
+      "descriptors are left open",
+    );
+  });
+
+  Deno.test(`${script}: who has stopped sending still gets the answer`, async () => {
+    await using server = await up();
+    using conn = await connect(server.port);
+    await send(conn, "hi\n");
+    await conn.closeWrite();
+    assertEquals(await rest(conn), HELLO);
+  });
+
+  Deno.test(`${script}: characters cut into pieces, rubbish made harmless`, async () => {
+    await using server = await up();
+    using conn = await connect(server.port);
+    for (const byte of new TextEncoder().encode("食堂🍜")) {
+      await send(conn, Uint8Array.of(byte));
+      assertEquals(
+        await receive(conn, HELLO.length),
+        new TextEncoder().encode(HELLO),
+      );
+    }
+    const output = await server.until("🍜");
+    assertStringIncludes(output, ": 食\n");
+    assert(!output.includes("\ufffd"), output);
+    await exchange(conn, "\x1b[2J\0\x07\r\x9b\u202e");
+    const bytes = "\\u{1b}[2J\\u{0}\\u{7}\\r\\u{9b}\\u{202e}\n";
+    assertStringIncludes(await server.until("202e"), bytes);
+    await send(conn, Uint8Array.of(0xff, 0xc3));
+    await conn.closeWrite();
+    await server.until(": \ufffd\n");
+  });
+
+  Deno.test(`${script}: --echo of 50 MB, byte for byte, in little memory`, async () => {
+    await using server = await up("--echo", "--quiet");
+    using conn = await connect(server.port);
+    const data = pattern(50 << 20);
+    const sending = send(conn, data);
+    const back = await receive(conn, data.length);
+    await sending;
+    assert(data.every((byte, i) => byte === back[i]), "other bytes came back");
+    assert(memory(server.pid) < 250, `${memory(server.pid)} MB`);
+    assert(!/got connection/.test(server.output()), "--quiet");
+  });
+}
+
+/** Tests for any server at all, given a way to talk to it. */
+export function stands(
+  script: string,
+  talk: Talk,
+  args: string[] = [],
+  input = "",
+) {
+  Deno.test(`${script}: signals that are none of its business, and Ctrl-C`, async () => {
+    await using server = await start(
+      script,
+      args,
+      (command) => `exec ${command} ${input}`,
+    );
+    using conn = await connect(server.port);
+    await talk(conn);
+    for (
+      const signal of ["SIGSTOP", "SIGCONT", "SIGWINCH", "SIGCHLD"] as const
+    ) {
+      Deno.kill(server.pid, signal);
+      await pause(20);
+    }
+    await talk(conn);
+    Deno.kill(server.pid, "SIGINT");
+    assertEquals((await server.status).signal, "SIGINT");
+  });
+
+  Deno.test(`${script}: ends quietly when nobody reads its output`, async () => {
+    await using server = await start(
+      script,
+      args,
+      (command) => `${command} ${input} | head -1`,
+    );
+    // It may notice before it has answered.
+    using conn = await connect(server.port);
+    await talk(conn).catch(() => {});
+    await server.status;
+    assertEquals(server.output().split("\n").length, 2, server.output());
+  });
+
+  Deno.test(`${script}: bad flags and ports get one line`, async () => {
+    const port = getAvailablePort();
+    using _taken = Deno.listen({ hostname: "127.0.0.1", port });
+    const usage: [string[], number, string][] = [
+      [["--bogus"], 2, "unknown argument --bogus; see --help"],
+      [["extra"], 2, "unknown argument extra; see --help"],
+      [
+        ["--port", "65536"],
+        2,
+        '--port takes a number from 0 to 65535, not "65536"; see --help',
+      ],
+      [
+        ["--port"],
+        2,
+        '--port takes a number from 0 to 65535, not ""; see --help',
+      ],
+      [["--echo=maybe"], 2, "--echo takes no value; see --help"],
+      [
+        ["--port", `${port}`],
+        1,
+        `cannot listen on 127.0.0.1:${port}: address already in use (EADDRINUSE); try --port 0`,
+      ],
+    ];
+    await Promise.all(usage.map(async ([flags, code, line]) => {
+      const { output, status } = run(script, flags);
+      assertEquals((await status).code, code);
+      assertEquals(output(), `${script}: ${line}\n`);
+    }));
+    const help = run(script, ["--help"]);
+    assertEquals((await help.status).code, 0);
+    assertStringIncludes(help.output(), "--echo");
+  });
+}
+
+/** Tests what a server does when it has no descriptor left for a client. */
+export function fills(script: string, talk: Talk, args: string[] = []) {
+  Deno.test(`${script}: out of descriptors, it says so once and goes on`, async () => {
+    await using server = await start(
+      script,
+      args,
+      (command) => `ulimit -n 40; exec ${command}`,
+    );
+    const conns = [];
+    for (let i = 0; i < 40; i++) conns.push(await connect(server.port));
+    await server.until("cannot accept: too many open files (EMFILE)");
+    await talk(conns[0]);
+    const last = conns.at(-1)!;
+    const answer = talk(last);
+    const before = cpuTime(server.pid);
+    await pause(300);
+    assert(cpuTime(server.pid) - before < 150, "it spins");
+    for (const conn of conns) if (conn !== last) conn.close();
+    await answer;
+    assertEquals(server.output().match(/EMFILE/g)?.length, 1);
+    last.close();
+  });
+}

@@ -1,0 +1,31 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { HELLO, serves } from "./common.ts";
+import { connect, cpuTime, exchange, run, start } from "./harness.ts";
+
+serves("nonblocking.ts", ["--interval", "0.02"]);
+
+Deno.test("nonblocking.ts: answers at its next visit, and waits in between", async () => {
+  await using server = await start("nonblocking.ts", ["--interval", "0.5"]);
+  await server.until("waiting");
+  const begin = performance.now();
+  const before = cpuTime(server.pid);
+  using conn = await connect(server.port);
+  assertEquals(await exchange(conn, "hi\n"), HELLO);
+  assert(performance.now() - begin > 300, "it was not away");
+  assert(cpuTime(server.pid) - before < 150, "it was not at rest");
+  assertMatch(
+    await server.until(/: hi\nwaiting\n/),
+    /waiting\ngot connection from [\d.:]+\nhello\n127[\d.:]+: hi\nwaiting\n/,
+  );
+});
+
+Deno.test("nonblocking.ts: an interval it cannot keep", async () => {
+  for (const interval of ["0", "-1", "soon", ""]) {
+    const { status, output } = run("nonblocking.ts", ["--interval", interval]);
+    assertEquals((await status).code, 2);
+    assertMatch(
+      output(),
+      /^nonblocking.ts: --interval takes a number [^\n]*\n$/,
+    );
+  }
+});

@@ -1,0 +1,31 @@
+import { assertEquals } from "@std/assert";
+import { eventually, HELLO, serves } from "./common.ts";
+import { connect, exchange, start } from "./harness.ts";
+
+serves("poll.ts");
+
+Deno.test("poll.ts: more clients than an fd_set holds, coming and going", async () => {
+  await using server = await start("poll.ts");
+  const conns: Deno.TcpConn[] = [];
+  for (let i = 0; i < 1500; i++) conns.push(await connect(server.port));
+  const talk = () =>
+    Promise.all(
+      conns.map((conn) => exchange(conn, `from ${conn.localAddr.port}`)),
+    );
+  assertEquals(new Set(await talk()), new Set([HELLO]));
+  // Every other one leaves, the first and the last among them.
+  const left = conns.filter((_, i) => i % 2 === 0 || i === 1499);
+  for (const conn of left) conn.close();
+  conns.splice(
+    0,
+    conns.length,
+    ...conns.filter((conn) => !left.includes(conn)),
+  );
+  await eventually(
+    () => server.output().match(/disconnected/g)?.length === left.length,
+    "not all were seen to leave",
+  );
+  for (let i = 0; i < 10; i++) conns.push(await connect(server.port));
+  assertEquals(new Set(await talk()), new Set([HELLO]));
+  for (const conn of conns) conn.close();
+});
