@@ -13,9 +13,9 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 
 /** Writes all bytes to stdout; once nobody reads it, ends as SIGPIPE would. */
-export function print(bytes: Uint8Array) {
+export function print(bytes: Uint8Array, to = Deno.stdout) {
   try {
-    while (bytes.length) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+    while (bytes.length) bytes = bytes.subarray(to.writeSync(bytes));
   } catch (error) {
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     Deno.exit(128 + constants.signals.SIGPIPE);
@@ -43,15 +43,18 @@ export function strerror(errno: number): string {
   return `${getSystemErrorMessage(-errno)} (${getSystemErrorName(-errno)})`;
 }
 
-/** `text` without its last newline and with control characters escaped. */
-export function printable(text: string): string {
-  return text.replace(/\r?\n$/, "").replace(
+/** `text` with control characters escaped: it cannot drive a terminal. */
+export function escaped(text: string): string {
+  return text.replace(
     /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu,
     (char) =>
       ({ "\t": "\\t", "\n": "\\n", "\r": "\\r" })[char] ??
         `\\u{${char.charCodeAt(0).toString(16)}}`,
   );
 }
+
+/** `escaped`, without the newline at its end. */
+export const printable = (text: string) => escaped(text.replace(/\r?\n$/, ""));
 
 // -------------------------------------------------------------------- flags
 
@@ -74,7 +77,8 @@ export function options<const F extends Flags>(about: string, flags: F) {
   const names = Object.keys(all);
   const unknown: string[] = [];
   const boolean = names.filter((name) => typeof all[name][0] === "boolean");
-  const given: Record<string, unknown> = parseArgs(Deno.args, {
+  const args = Deno.args.map((arg) => arg.replace(/^(--trace)=json$/, "$1"));
+  const given: Record<string, unknown> = parseArgs(args, {
     boolean,
     string: names.filter((name) => !boolean.includes(name)),
     alias: { h: "help" },
@@ -102,7 +106,7 @@ export function options<const F extends Flags>(about: string, flags: F) {
     } else if (text === "") bad(`--${name} takes a value`);
     values[name] = typeof preset === "number" ? Number(text) : value as Value;
   }
-  const misused = Deno.args.find((arg) =>
+  const misused = args.find((arg) =>
     boolean.includes(/^--(.+)=(?!true$|false$)/.exec(arg)?.[1] ?? "")
   );
   if (misused) bad(`${misused.replace(/=.*/s, "")} takes no value`);
@@ -115,6 +119,7 @@ const common = {
   port: [5666, "port to listen on; 0 lets the system choose"],
   echo: [false, "answer with what came instead of hello sir"],
   quiet: [false, "print no clients and no messages"],
+  trace: [false, "print each system call; --trace=json for programs"],
 } as const;
 let { echo, quiet } = { echo: false, quiet: false };
 
@@ -127,6 +132,17 @@ export function serverOptions<const F extends Flags>(about: string, own?: F) {
 
 // --------------------------------------------------------------------- libc
 
+let errnoView: Deno.UnsafePointerView;
+
+// Loaded only when asked for: who does not trace pays nothing, not a wrapper.
+const tracing = Deno.args.find((arg) => /^--trace(=json)?$/.test(arg));
+const tracer = tracing &&
+  await import("./trace.ts")
+    .then(({ Tracer }) =>
+      new Tracer(tracing === "--trace=json", print, escaped)
+    )
+    .catch(() => fail("--trace needs trace.ts beside util.ts"));
+
 /** Opens libc for the given system calls; ends the script where there is none. */
 export function libc<const S extends Deno.ForeignLibraryInterface>(symbols: S) {
   const { os, arch } = Deno.build;
@@ -134,7 +150,14 @@ export function libc<const S extends Deno.ForeignLibraryInterface>(symbols: S) {
     fail("needs Linux on x86-64 or arm64; async.ts runs here too");
   }
   try {
-    return Deno.dlopen("libc.so.6", symbols).symbols;
+    errnoView ??= new Deno.UnsafePointerView(
+      Deno.dlopen("libc.so.6", {
+        // int *__errno_location(void);
+        __errno_location: { parameters: [], result: "pointer" },
+      }).symbols.__errno_location()!,
+    );
+    const calls = Deno.dlopen("libc.so.6", symbols).symbols;
+    return tracer ? tracer.calls(calls, () => errnoView.getInt32()) : calls;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotCapable)) throw error;
     fail("calls libc: run with --allow-net --allow-ffi, or -A");
@@ -155,14 +178,13 @@ const calls = () =>
     close: { parameters: ["i32"], result: "i32" },
     // int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen);
     getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
-    // int *__errno_location(void);
-    __errno_location: { parameters: [], result: "pointer" },
+    // int dup(int oldfd);
+    dup: { parameters: ["i32"], result: "i32" },
   });
 let sys: ReturnType<typeof calls>;
-let errnoView: Deno.UnsafePointerView;
 
-/** What the last system call that returned -1 complained of. @see errno(3) */
-export const errno = () => errnoView.getInt32();
+/** Why the last system call returned -1. @see errno(3) */
+export const errno = () => tracer ? tracer.errno : errnoView.getInt32();
 
 /**
  * The result of a system call that waits; 0, nothing ready, when a signal cut
@@ -191,7 +213,7 @@ export function listen(
       (listener.addr.port === 5666 ? "" : ` --port ${listener.addr.port}`);
     say(`${script}: listening on ${scheme}${at}${scheme && "/"}`);
     say(`in another terminal: ${reach}`);
-    return listener;
+    return tracer ? tracer.promises(listener, "") : listener;
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) {
       fail("listens: run with --allow-net, or -A");
@@ -245,14 +267,19 @@ export class Listener {
 
   constructor(readonly listener: Deno.TcpListener) {
     sys ??= calls();
-    errnoView ??= new Deno.UnsafePointerView(sys.__errno_location()!);
-    const { hostname, port } = listener.addr;
-    for (this.fd = 3;; this.fd++) {
+    // The listener took the lowest descriptor that was free; now that is a
+    // higher one. From there downwards, the kernel knows which one is bound.
+    const free = sys.dup(0);
+    sys.close(free);
+    const at = authority(listener.addr.hostname, listener.addr.port);
+    const bound = () => {
       socklen[0] = sockaddr.byteLength;
-      const named = sys.getsockname(this.fd, sockaddr, socklen) === 0;
-      if (named && sockname() === authority(hostname, port)) break;
-      if (this.fd > 1 << 20) fail("cannot find the listener's descriptor");
-    }
+      return !sys.getsockname(fd, sockaddr, socklen) && sockname() === at;
+    };
+    let fd = free - 1;
+    while (fd > 2 && !bound()) fd--;
+    if (fd < 3) fail("cannot find the descriptor of Deno's listener");
+    this.fd = fd;
   }
 
   /**
