@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { getAvailablePort } from "@std/net";
-import { client, receive, reset, run, send } from "./harness.ts";
+import { client, exists, receive, reset, run, send } from "./harness.ts";
 
 const listen = () => Deno.listen({ hostname: "127.0.0.1", port: 0 });
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -84,10 +84,3 @@ Deno.test({
     assertEquals(await receive(conn, 1), new Uint8Array(0));
   },
 });
-
-async function exists(command: string): Promise<boolean> {
-  const find = new Deno.Command("sh", {
-    args: ["-c", `command -v ${command}`],
-  });
-  return (await find.output()).success;
-}

@@ -246,3 +246,11 @@ export function memory(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024;
 }
+
+/** Whether a command is installed. */
+export async function exists(command: string): Promise<boolean> {
+  const find = new Deno.Command("sh", {
+    args: ["-c", `command -v ${command}`],
+  });
+  return (await find.output()).success;
+}
