@@ -47,7 +47,7 @@ function ask(): Uint8Array<ArrayBuffer> | undefined {
   if (ended) return;
   say("your msg: ", "");
   const { value, done } = typed.next();
-  if (!Deno.stdin.isTerminal()) say(value ?? "");
+  if (done || !Deno.stdin.isTerminal()) say(value ?? "");
   if (!done) return new TextEncoder().encode(value + "\n");
   say("stdin has ended: from here on the answer is hello sir");
   ended = true;

@@ -48,15 +48,23 @@ function terminal() {
   const decoder = new TextDecoder();
   let partial = "";
   rl.prompt();
-  return { show, type };
+  return { show, type, end };
 
   async function type() {
     for await (const line of rl) {
-      rl.setPrompt(partial + ":");
+      partial = "";
+      rl.setPrompt(":");
       rl.prompt();
       await send(new TextEncoder().encode(line + "\n"));
     }
+    say("");
     Deno.exit(0);
+  }
+
+  /** Leaves the terminal as it was, and the cursor on a line of its own. */
+  function end() {
+    rl.close();
+    say("");
   }
 
   function show(data: Uint8Array) {
@@ -74,7 +82,9 @@ function terminal() {
   }
 }
 
-const { type, show } = atTerminal ? terminal() : { type: pipe, show: print };
+const { type, show, end } = atTerminal
+  ? terminal()
+  : { type: pipe, show: print, end: () => {} };
 const typing = type();
 typing.catch(() => {}); // a server that is gone shows when we read
 
@@ -82,7 +92,9 @@ try {
   const inbox = new Uint8Array(65536);
   for (let n; (n = await conn.read(inbox));) show(inbox.subarray(0, n));
 } catch (error) {
+  end();
   fail(`lost the server: ${reason(error)}`);
 }
+end();
 if (!sentAll) warn("the server hung up");
 Deno.exit(0);

@@ -1,0 +1,228 @@
+/**
+ * Minutes of friendly and hostile clients against every server at once:
+ *
+ *   deno task soak                  three minutes
+ *   deno task soak --seconds 20
+ *
+ * Every byte of a friendly client must come back. At the end each server must
+ * still answer, and hold no more sockets than before.
+ */
+import { Buffer } from "node:buffer";
+import { fail, options } from "../util.ts";
+import {
+  connect,
+  memory,
+  receive,
+  reset,
+  rest,
+  type Running,
+  send,
+  sockets,
+  start,
+} from "./harness.ts";
+
+const { seconds } = options("friendly and hostile clients for every server", {
+  seconds: [180, "how long"],
+});
+
+const servers: [script: string, ...args: string[]][] = [
+  ["blocking.ts"],
+  ["nonblocking.ts", "--interval", "0.01"],
+  ["select.ts"],
+  ["poll.ts"],
+  ["epoll_http.ts", "--timeout", "2"],
+  ["signal.ts"],
+  ["async.ts"],
+  ["io_uring.ts"],
+];
+
+const noise = new Uint8Array(16 << 20);
+for (let at = 0; at < noise.length; at += 65536) {
+  crypto.getRandomValues(noise.subarray(at, at + 65536));
+}
+const random = (below: number) => Math.floor(Math.random() * below);
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const slice = (size: number) => {
+  const from = random(noise.length - size);
+  return noise.subarray(from, from + size);
+};
+const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
+
+/** Sends a message, whole or in pieces, and returns what comes back of it. */
+async function exchange(conn: Deno.TcpConn, data: Uint8Array, http: boolean) {
+  const text = (text: string) => send(conn, text);
+  const speak = async () => {
+    if (!http) return await send(conn, data);
+    await text("POST / HTTP/1.1\r\nHost: soak\r\n");
+    if (random(2)) {
+      await text(`Content-Length: ${data.length}\r\n\r\n`);
+      return await send(conn, data);
+    }
+    await text("Transfer-Encoding: chunked\r\n\r\n");
+    for (let at = 0; at < data.length;) {
+      const chunk = data.subarray(at, at += 1 + random(50_000));
+      await text(`${chunk.length.toString(16)}\r\n`);
+      await send(conn, chunk);
+      await text("\r\n");
+    }
+    await text("0\r\n\r\n");
+  };
+  const hear = async () => {
+    if (!http) return await receive(conn, data.length);
+    let head = "";
+    while (!head.endsWith("\r\n\r\n")) {
+      const byte = await receive(conn, 1);
+      if (!byte.length) throw new Error("hung up before the response");
+      head += String.fromCharCode(byte[0]);
+    }
+    const length = /^HTTP\/1.1 200 [^]*\r\nContent-Length: (\d+)/.exec(head)
+      ?.[1];
+    return await receive(conn, Number(length));
+  };
+  return (await Promise.all([hear(), speak()]))[0];
+}
+
+class Trial {
+  bytes = 0;
+  friends = 0;
+  foes = 0;
+  wrong: string[] = [];
+  before = { sockets: 0, memory: 0 };
+
+  constructor(readonly script: string, readonly server: Running) {}
+
+  get http() {
+    return this.script === "epoll_http.ts";
+  }
+
+  async friendly() {
+    const conn = await connect(this.server.port);
+    this.friends++;
+    try {
+      for (let messages = 1 + random(5); messages > 0; messages--) {
+        const data = slice(1 + random(random(4) ? 2_000 : 300_000));
+        const back = await exchange(conn, data, this.http);
+        if (!same(back, data)) {
+          throw new Error(`${back.length} bytes of ${data.length}, or others`);
+        }
+        this.bytes += back.length;
+      }
+      if (random(2)) {
+        await conn.closeWrite();
+        const more = await rest(conn);
+        if (more) throw new Error(`${more.length} bytes too many`);
+      }
+    } catch (error) {
+      this.wrong.push(`${error}`);
+    }
+    conn.close();
+  }
+
+  async hostile() {
+    const conn = await connect(this.server.port);
+    this.foes++;
+    const kind = random(6);
+    if (kind === 1) await send(conn, slice(1 + random(3000))); // rubbish
+    if (kind === 2) {
+      await send(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Le");
+    }
+    if (kind === 3) { // more than it ever reads
+      const flood = this.http
+        ? "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(90_000)
+        : slice(8 << 20);
+      send(conn, flood).catch(() => {});
+    }
+    if (kind === 4) await conn.closeWrite();
+    await pause(random(kind === 0 ? 300 : 50)); // kind 0 says nothing
+    if (random(2)) reset(conn);
+    else conn.close();
+  }
+
+  async run(until: number) {
+    // One who is served at a time has to be left in peace by the others.
+    const crowd = this.script === "blocking.ts" ? 1 : 6;
+    const repeat = async (visit: () => Promise<void>) => {
+      while (Date.now() < until) await visit().catch(() => {});
+    };
+    await Promise.all([
+      ...Array.from({ length: crowd }, () => repeat(() => this.friendly())),
+      ...Array.from({ length: crowd }, () => repeat(() => this.hostile())),
+      repeat(async () => {
+        await pause(1000 + random(2000));
+        Deno.kill(this.server.pid, "SIGSTOP");
+        await pause(random(100));
+        Deno.kill(this.server.pid, "SIGCONT");
+      }),
+    ]);
+  }
+}
+
+const trials: Trial[] = [];
+for (const [script, ...args] of servers) {
+  try {
+    const server = await start(script, ["--echo", "--quiet", ...args]);
+    trials.push(new Trial(script, server));
+  } catch (error) {
+    console.error(`${script} does not start: ${error}`);
+  }
+}
+Deno.addSignalListener("SIGINT", async () => {
+  await Promise.all(trials.map(({ server }) => server.stop()));
+  Deno.exit(130);
+});
+
+const settle = async (trial: Trial) => {
+  for (
+    let tries = 0;
+    tries < 500 &&
+    sockets(trial.server.pid) > Math.max(1, trial.before.sockets);
+    tries++
+  ) await pause(10);
+  return {
+    sockets: sockets(trial.server.pid),
+    memory: memory(trial.server.pid),
+  };
+};
+await Promise.all(trials.map(async (trial) => {
+  for (let i = 0; i < 50; i++) await trial.friendly();
+  trial.before = await settle(trial);
+}));
+const progress = setInterval(() => {
+  const bytes = trials.reduce((sum, trial) => sum + trial.bytes, 0);
+  console.error(
+    `${Math.round((end - Date.now()) / 1000)} s to go, ${
+      bytes >> 20
+    } MB came back`,
+  );
+}, 10_000);
+const end = Date.now() + seconds * 1000;
+await Promise.all(trials.map((trial) => trial.run(end)));
+clearInterval(progress);
+
+let failed = trials.length === 0;
+console.table(Object.fromEntries(
+  await Promise.all(trials.map(async (trial) => {
+    const after = await settle(trial);
+    const { friends, foes, bytes, before, wrong } = trial;
+    await trial.friendly(); // it must still answer
+    const ended = trial.server.output().split("\n").slice(2).join("; ");
+    failed ||= wrong.length > 0 || after.sockets > before.sockets;
+    for (const what of wrong.slice(0, 3)) {
+      console.error(`${trial.script}: ${what}`);
+    }
+    if (ended) console.error(`${trial.script}: ${ended}`);
+    return [trial.script, {
+      friendly: friends,
+      hostile: foes,
+      "MB back": bytes >> 20,
+      wrong: wrong.length,
+      "sockets before": before.sockets,
+      after: after.sockets,
+      "MB before": Math.round(before.memory),
+      "MB after": Math.round(after.memory),
+    }];
+  })),
+));
+await Promise.all(trials.map(({ server }) => server.stop()));
+if (failed) fail("something was lost, or left behind");
+Deno.exit(0);
