@@ -181,7 +181,7 @@ export class Tracer {
       }
       this.#write(
         `${title()}${answered})${this.#paint(33, error ? ` ${error}` : "")}` +
-          ` resolved after ${time(waited)}, ${ticks} ticks\n`,
+          ` resolved after ${time(waited)}, thread free (${ticks} ticks)\n`,
       );
     };
     try {
