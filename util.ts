@@ -95,19 +95,17 @@ export function options<const F extends Flags>(about: string, flags: F) {
   const values: Record<string, Value> = {};
   for (const [name, [preset]] of Object.entries(all)) {
     const value = given[name] ?? preset;
-    const text = String(value);
-    if (name === "port" && !(/^\d+$/.test(text) && Number(text) < 65536)) {
-      bad(`--port takes a number from 0 to 65535, not "${text}"`);
-    } else if (typeof preset === "number" && name !== "port") {
-      const number = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : 0;
-      if (number <= 0 || number > 1e6) {
-        bad(`--${name} takes a number above 0, up to 1000000, not "${text}"`);
-      }
-    } else if (text === "") bad(`--${name} takes a value`);
-    values[name] = typeof preset === "number" ? Number(text) : value as Value;
+    const number = /^(\d+\.?\d*|\.\d+)$/.test(`${value}`) ? Number(value) : -1;
+    if (name === "port" && (number !== number >>> 0 || number > 65535)) {
+      bad(`--port takes a number from 0 to 65535, not "${value}"`);
+    } else if (name !== "port" && typeof preset === "number") {
+      const fits = number > 0 && number <= 1e6;
+      if (!fits) bad(`--${name} takes a number above 0, not "${value}"`);
+    } else if (value === "") bad(`--${name} takes a value`);
+    values[name] = typeof preset === "number" ? number : value as Value;
   }
   const misused = args.find((arg) =>
-    boolean.includes(/^--(.+)=(?!true$|false$)/.exec(arg)?.[1] ?? "")
+    boolean.includes(/^--(.+?)=/.exec(arg)?.[1] ?? "")
   );
   if (misused) bad(`${misused.replace(/=.*/s, "")} takes no value`);
   if (unknown.length) bad(`unknown argument ${unknown[0]}`);
