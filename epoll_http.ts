@@ -12,7 +12,7 @@
  * a response does not fit into the kernel, EPOLLIN again for the client to hang
  * up. The grammar of requests is not the lesson: it is in http.ts.
  */
-import { Exchange, type Request } from "./http.ts";
+import { Exchange } from "./http.ts";
 import {
   errno,
   libc,
@@ -75,7 +75,7 @@ const LINGER = 2; // seconds
 
 class Connection {
   due = 0;
-  #http = new Exchange(options.echo, show);
+  #http = new Exchange(options.echo, options.quiet ? undefined : show);
   #steps = 0;
   #events = EPOLLIN;
 
@@ -148,8 +148,7 @@ class Connection {
   }
 }
 
-function show({ head }: Request) {
-  if (options.quiet) return;
+function show(head: Uint8Array) {
   say("-".repeat(40));
   for (const line of new TextDecoder().decode(head).trimEnd().split("\n")) {
     say(printable(line + "\n"));

@@ -15,8 +15,6 @@ export interface Request {
   minor: number;
   /** Whether the client takes another response on this connection. */
   keepAlive: boolean;
-  /** Request line and fields as they came; valid until the next `push`. */
-  head: Uint8Array;
   /** The body, where there is one and bodies are kept. */
   body?: Uint8Array<ArrayBuffer>;
 }
@@ -31,12 +29,15 @@ const [HTAB, LF, CR, SP, SLASH, COLON] = [9, 10, 13, 32, 47, 58];
 const TOKEN = 1;
 const WORD = 2;
 const VALUE = 4;
+const NAME = 8; // of a host, most of the time
 const is = new Uint8Array(256).map((_, byte) => {
   const word = byte > 0x20 && byte < 0x7f;
   const token = word &&
     !'"(),/:;<=>?@[\\]{}'.includes(String.fromCharCode(byte));
   const value = word || byte > 0x7f || byte === SP || byte === HTAB;
-  return (token ? TOKEN : 0) | (word ? WORD : 0) | (value ? VALUE : 0);
+  const name = /[0-9A-Za-z.-]/.test(String.fromCharCode(byte));
+  return (token ? TOKEN : 0) | (word ? WORD : 0) | (value ? VALUE : 0) |
+    (name ? NAME : 0);
 });
 const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const quoted = '"(?:[\\t !#-\\[\\]-~\\x80-\\xff]|\\\\[\\t -~\\x80-\\xff])*"';
@@ -48,6 +49,19 @@ const FIELD = RegExp(`^${token}:[\\t -~\\x80-\\xff]*$`);
 const HOST =
   /^(\[[0-9A-Fa-f:.]+\]|([\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:\d*)?$/;
 
+// The fields that matter here. No two are of one length, so that for any other
+// field its length is nearly always enough to pass it over.
+const FIELDS: string[] = [];
+for (
+  const name of [
+    "host",
+    "expect",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+  ]
+) FIELDS[name.length] = name;
+
 function bad(why: string): never {
   throw new Refusal(400, why);
 }
@@ -57,6 +71,14 @@ function text(data: Uint8Array, from: number, to: number): string {
   let text = "";
   for (let i = from; i < to; i++) text += String.fromCharCode(data[i]);
   return text;
+}
+
+/** Whether these letters stand there, in capitals or not. */
+function stands(data: Uint8Array, at: number, letters: string): boolean {
+  for (let i = 0; i < letters.length; i++) {
+    if ((data[at + i] | 0x20) !== letters.charCodeAt(i)) return false;
+  }
+  return true;
 }
 
 const list = (field: string) => field.split(/[ \t]*,[ \t]*/);
@@ -72,7 +94,9 @@ export class RequestReader {
   #data: Uint8Array<ArrayBuffer> = nothing;
   #at = 0; // in #data: what stands before has been read
   #request!: Request; // the one that is being read
-  #host?: string; // its fields, as far as they matter here
+  #from = 0; // where its head begins in #data, and ends
+  #to = 0;
+  #host = false; // its fields, as far as they matter here
   #length?: string;
   #coding?: string;
   #connection?: string;
@@ -103,8 +127,14 @@ export class RequestReader {
     this.#at = 0;
   }
 
+  /** The last request line and fields as they came, valid until `push`. */
+  get head(): Uint8Array {
+    return this.#data.subarray(this.#from, this.#to);
+  }
+
   /** The next request, or why there is none; undefined until more has come. */
   next(): Request | Refusal | undefined {
+    if (this.#at === this.#data.length && this.stage !== "body") return;
     try {
       if (this.stage !== "body" && !this.#readHead()) return;
       if (this.expectsContinue) return;
@@ -135,9 +165,9 @@ export class RequestReader {
       if (to === lf) bareLF = true;
       if (from < to) {
         if (request) this.#field(from, to);
-        else request = this.#requestLine(from, to);
+        else request = this.#requestLine(this.#from = from, to);
       } else if (request) { // the empty line; before the request it is skipped
-        request.head = data.subarray(this.#at, from);
+        this.#to = from;
         this.#at = lf + 1;
         this.#request = request;
         this.#frame(request);
@@ -162,12 +192,13 @@ export class RequestReader {
     if (i === target || data[i] !== SP) {
       bad("no request target after the method");
     }
-    const version = text(data, i + 1, to);
-    if (!/^HTTP\/\d\.\d$/.test(version)) {
+    const minor = data[to - 1] - 48; // the digit's value
+    const known = minor === 0 || minor === 1;
+    if (!known || text(data, i + 1, to - 1) !== "HTTP/1.") {
+      if (/^HTTP\/\d\.\d$/.test(text(data, i + 1, to))) {
+        throw new Refusal(505, "HTTP/1.0 and HTTP/1.1 are understood");
+      }
       bad("no HTTP version after the target");
-    }
-    if (version !== "HTTP/1.1" && version !== "HTTP/1.0") {
-      throw new Refusal(505, "HTTP/1.0 and HTTP/1.1 are understood");
     }
     if (method === "CONNECT") throw new Refusal(501, "no tunnels here");
     if (
@@ -175,10 +206,10 @@ export class RequestReader {
       !/^[A-Za-z][A-Za-z0-9+.-]*:\/\/./.test(text(data, target, i)) &&
       !(method === "OPTIONS" && text(data, target, i) === "*")
     ) bad("a request target that is neither a path nor a URI");
-    this.#host = this.#length = this.#coding = undefined;
+    this.#host = false;
+    this.#length = this.#coding = undefined;
     this.#connection = this.#expect = undefined;
-    const minor = version === "HTTP/1.1" ? 1 : 0;
-    return { method, minor, keepAlive: minor === 1, head: data };
+    return { method, minor, keepAlive: minor === 1 };
   }
 
   /** RFC 9112, 5: name ":" value, with optional white space around the value. */
@@ -197,42 +228,35 @@ export class RequestReader {
     if (i !== to) bad("a control character in a field");
     while (i > value && (data[i - 1] === SP || data[i - 1] === HTAB)) i--;
 
-    // Only names of these lengths are of interest: most are never decoded.
-    if (length !== 4 && length !== 6 && length !== 10 && length < 14) return;
-    const joined = (before?: string) =>
-      (before === undefined ? "" : before + ",") +
-      text(data, value, i).toLowerCase();
-    switch (text(data, from, from + length).toLowerCase()) {
-      case "host":
-        if (this.#host !== undefined) bad("two Host fields");
-        this.#host = text(data, value, i);
-        break;
-      case "content-length": {
-        const digits = text(data, value, i);
-        if (!/^\d+$/.test(digits)) bad("a Content-Length that is no number");
-        const same = this.#length === undefined || this.#length === digits;
-        if (!same) bad("two Content-Lengths that differ");
-        this.#length = digits;
-        break;
+    const name = FIELDS[length];
+    if (name === undefined || !stands(data, from, name)) return;
+    if (name === "host") {
+      if (this.#host) bad("two Host fields");
+      this.#host = true;
+      let end = value;
+      while (is[data[end]] & NAME) end++;
+      if (data[end] === COLON) { while (data[++end] >= 48 && data[end] <= 57); }
+      if (end === i || HOST.test(text(data, value, i))) return;
+      bad("a Host that is no host");
+    }
+    const words = text(data, value, i).toLowerCase();
+    const after = (before?: string) =>
+      before === undefined ? words : `${before},${words}`;
+    if (name === "transfer-encoding") this.#coding = after(this.#coding);
+    else if (name === "connection") this.#connection = after(this.#connection);
+    else if (name === "expect") this.#expect = after(this.#expect);
+    else {
+      if (!/^\d+$/.test(words)) bad("a Content-Length that is no number");
+      if (this.#length !== undefined && this.#length !== words) {
+        bad("two Content-Lengths that differ");
       }
-      case "transfer-encoding":
-        this.#coding = joined(this.#coding);
-        break;
-      case "connection":
-        this.#connection = joined(this.#connection);
-        break;
-      case "expect":
-        this.#expect = joined(this.#expect);
+      this.#length = words;
     }
   }
 
   /** RFC 9112, 6: where the message ends, and whether another may follow. */
   #frame(request: Request) {
-    if (this.#host === undefined ? request.minor : !HOST.test(this.#host)) {
-      bad(
-        this.#host === undefined ? "no Host field" : "a Host that is no host",
-      );
-    }
+    if (request.minor && !this.#host) bad("no Host field");
     if (this.#connection !== undefined) {
       const options = list(this.#connection);
       if (options.includes("close")) request.keepAlive = false;
@@ -387,7 +411,7 @@ export class Exchange {
   #stage = "idle";
 
   /** Answers requests that have no body, or all without `echo`, with a greeting. */
-  constructor(echo: boolean, readonly seen: (request: Request) => void) {
+  constructor(echo: boolean, readonly seen?: (head: Uint8Array) => void) {
     this.#reader = new RequestReader(echo);
   }
 
@@ -422,7 +446,7 @@ export class Exchange {
 
   #answer(request: Request): Uint8Array<ArrayBuffer> {
     const { method, minor, keepAlive, body } = request;
-    this.seen(request);
+    this.seen?.(this.#reader.head);
     this.last = !keepAlive;
     if (body) {
       const connection = !keepAlive ? "close" : minor ? "" : "keep-alive";
