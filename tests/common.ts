@@ -183,6 +183,13 @@ export function talks(script: string, args: string[] = [], input = "") {
     await send(conn, Uint8Array.of(0xff, 0xc3));
     await conn.closeWrite();
     await server.until(": \ufffd\n");
+    using wordy = await connect(server.port); // a megabyte without a newline
+    const answers = rest(wordy);
+    await send(wordy, "x".repeat(1 << 20));
+    await wordy.closeWrite();
+    assertEquals((await answers).replaceAll(HELLO, ""), "");
+    await server.until(`${wordy.localAddr.port} disconnected`);
+    assertEquals(server.output().match(/x/g)?.length, 1 << 20);
   });
 
   Deno.test(`${script}: --echo of 50 MB, byte for byte, in little memory`, async () => {
