@@ -87,7 +87,9 @@ export function options<const F extends Flags>(about: string, flags: F) {
   if (given.help) {
     const row = (name: string) =>
       `  --${name.padEnd(10)} ${all[name][1]}` +
-      (boolean.includes(name) ? "" : ` (${all[name][0]})`);
+      (boolean.includes(name) || all[name][0] === ""
+        ? ""
+        : ` (${all[name][0]})`);
     say(`${script}: ${about}\n\nFlags:\n${names.map(row).join("\n")}`);
     Deno.exit(0);
   }
@@ -101,7 +103,7 @@ export function options<const F extends Flags>(about: string, flags: F) {
     } else if (name !== "port" && typeof preset === "number") {
       const fits = number > 0 && number <= 1e6;
       if (!fits) bad(`--${name} takes a number above 0, not "${value}"`);
-    } else if (value === "") bad(`--${name} takes a value`);
+    } else if (given[name] === "") bad(`--${name} takes a value`);
     values[name] = typeof preset === "number" ? number : value as Value;
   }
   const misused = args.find((arg) =>
