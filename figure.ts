@@ -72,7 +72,7 @@ const occurring = (plays: Play[]) =>
   );
 
 const bounds = (plays: Play[]) => ({
-  from: Math.min(...plays.map(({ from }) => from)),
+  from: Math.max(...plays.map(({ from }) => from)), // all are asleep by then
   to: Math.max(...plays.map(({ to }) => to)),
 });
 
@@ -81,18 +81,11 @@ const MARKS: State[] = ["asking", "resolved", "copying"];
 /** The thread is not held. */
 const HOLLOW: State[] = ["playing", "free"];
 
-/** What lasts long enough to be seen; being free goes on after a moment. */
-function seen(spans: Span[]): Span[] {
-  const long: Span[] = [];
-  for (const span of spans) {
-    if (MARKS.includes(span.state) || span.to - span.from <= 10) continue;
-    const last = long.at(-1);
-    const same = last?.state === span.state && HOLLOW.includes(span.state);
-    if (same && span.from - last.to < 10) last.to = span.to;
-    else long.push({ ...span });
-  }
-  return long;
-}
+/** What lasts long enough to be seen. */
+const seen = (spans: Span[]) =>
+  spans.filter(({ state, from, to }) =>
+    !MARKS.includes(state) && to - from > 10
+  );
 
 const ms = (time: number) => `${Math.max(1, Math.round(time))} ms`;
 const waited = ({ asked, answered }: Visit) => ms(answered - asked);
@@ -139,7 +132,10 @@ export function sheet(plays: Play[], columns: number, colour: boolean): string {
   const width = Math.max(columns - gutter, 40);
   const { from, to } = bounds(plays);
   const cell = (time: number) =>
-    Math.min(Math.floor((time - from) / (to - from) * width), width - 1);
+    Math.max(
+      0,
+      Math.min(Math.floor((time - from) / (to - from) * width), width - 1),
+    );
 
   const lane = ({ spans }: Play) => {
     const cells: State[] = Array(width).fill("other");
@@ -355,7 +351,7 @@ const [BLOCK, LANE_AT, LANE] = [160, 66, 28]; // heights, from a block's top
 export function svg(plays: Play[], system: string): string {
   const { from, to } = bounds(plays);
   const x = (time: number) =>
-    LEFT + (time - from) / (to - from) * (RIGHT - LEFT);
+    LEFT + Math.max(0, (time - from) / (to - from)) * (RIGHT - LEFT);
   const drawn = [
     text("title", MARGIN, 54, "What each model does while it waits"),
     text(
@@ -467,9 +463,15 @@ function block(play: Play, top: number, x: (time: number) => number): string[] {
   ];
 
   const long = seen(play.spans);
-  for (const { state, from, to } of long) {
+  long.forEach(({ state, from }, i) => {
+    // Free before and after a moment's work: one outline, with a mark in it.
+    const hollow = HOLLOW.includes(state);
+    if (hollow && long[i - 1]?.state === state) return;
+    const rest = long.slice(i);
+    const end = rest.findIndex((span) => !hollow || span.state !== state);
+    const { to } = hollow ? rest.at(end === -1 ? -1 : end - 1)! : rest[0];
     drawn.push(stretch(state, x(from), lane, x(to) - x(from), LANE));
-  }
+  });
   const fits = (words: string, { from, to }: Span) =>
     x(to) - x(from) > wide(words) + 28;
   for (const { words, span: { state, from } } of captions(long, fits)) {
@@ -483,6 +485,10 @@ function block(play: Play, top: number, x: (time: number) => number): string[] {
     marks,
     ({ from }) => marks.find((mark) => from - mark.from < 10),
   );
+  const closes = (time: number) =>
+    play.spans.some(({ call, from }) =>
+      call === "close" && from > time && from - time < 10
+    );
   let free = 0;
   for (const visit of visits.values()) {
     const useful = visit.filter(({ state }) => state !== "asking");
@@ -490,7 +496,7 @@ function block(play: Play, top: number, x: (time: number) => number): string[] {
     drawn.push(mark(state, x(from), lane, LANE));
     const words = [...Map.groupBy(useful, ({ call }) => call)]
       .map(([call, { length }]) => length > 1 ? `${length} × ${call}` : call)
-      .join(", ") || "nothing";
+      .join(", ") || (closes(from) ? "close" : "nothing");
     const left = x(from) - 2;
     if (left < free) continue;
     free = left + wide(words);
