@@ -9,6 +9,7 @@
  * later; each leaves some time after its answer. Whoever is served while the
  * other hesitates shows what the model is good for.
  */
+import { constants } from "node:os";
 import {
   type Play,
   sheet,
@@ -62,8 +63,10 @@ const models: Model[] = [
 // However this script ends, no server stays behind.
 const running = new Set<Deno.ChildProcess>();
 addEventListener("unload", () => running.forEach((child) => stop(child)));
-for (const [signal, number] of [["SIGINT", 2], ["SIGTERM", 15]] as const) {
-  Deno.addSignalListener(signal, () => Deno.exit(128 + number));
+const ends = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+for (const signal of Deno.build.os === "windows" ? [ends[0]] : ends) {
+  const code = 128 + constants.signals[signal];
+  Deno.addSignalListener(signal, () => Deno.exit(code));
 }
 
 function stop(child: Deno.ChildProcess) {
@@ -96,7 +99,7 @@ interface Told {
   ticks: number;
 }
 
-/** Starts a server; what it tells, and how it ends, can be asked for. */
+/** Starts a server: its port, what it tells, and how it fails, if it does. */
 function start({ script, flags = [], typed = "" }: Model) {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", script, "--port", "0", "--trace=json", ...flags],
@@ -193,16 +196,20 @@ async function play(model: Model, progress: (what: string) => void) {
       visits[i].then(() => progress(`the ${name} client leaves`), () => {});
     }
     const clients = await Promise.all(visits);
-    await until(Math.max(zero + beat * 4.25, now() + beat / 8));
+    const to = Math.max(zero + beat * 4.25, now() + beat / 8);
+    await until(to);
     const used = cpuTime(server.child.pid) - cpu;
-    return { zero, from, to: now(), clients, cpu: isNaN(used) ? null : used };
+    return { zero, from, to, clients, cpu: isNaN(used) ? null : used };
   };
   let timer;
   const patience = new Promise<never>((_, reject) => {
     const late = () => reject(new Error("a client got no answer"));
     timer = setTimeout(late, 10_000 + beat * 10);
   });
-  const playing = scene();
+  // A server that has ended says why, a moment later.
+  const playing = scene().catch((error) =>
+    until(now() + 200).then(() => Promise.reject(error))
+  );
   playing.catch(() => {}); // the others may have ended the race
   try {
     const { zero, from, to, clients, cpu } = await Promise.race([
@@ -260,33 +267,32 @@ function thread(
   const accepted = new Map<number, number>(); // the descriptors, by client
   let served = 0;
   let count = 0;
-  for (
-    const [i, { time, call, phase, asked, result, ...how }] of told.entries()
-  ) {
-    // Told before it waits, and when it returns. The last may not have yet.
-    const pending = phase === "call" && i === told.length - 1 && !promises;
-    if (phase === "call" && !pending) continue;
-    const copies = COPIES.includes(call);
+  for (const [i, line] of told.entries()) {
+    // Told before it waits, and when it has returned: the last may not have.
+    const pending = i === told.length - 1 && !promises;
+    if (line.phase === "call" && !pending) continue;
+    const { call, asked, result, error, waited = 0, ticks } = line;
+    const span: Span = line.phase === "call"
+      ? { state: "other", from: line.time, to, call }
+      : { state: "other", from: line.time - line.held, to: line.time, call };
     const client = accepted.get(parseInt(asked));
+    if (client !== undefined) span.client = client;
+    if (call === "close") accepted.delete(parseInt(asked));
     if (call === "accept4" && Number(result) > 0) {
       accepted.set(Number(result), served++);
     }
-    if (call === "close") accepted.delete(parseInt(asked));
-    const { held = to - time, waited = 0, ticks, error } = how;
-    let span: Span = { state: "other", from: time - held, to: time, call };
-    if (pending) span = { ...span, from: time, to };
-    const brought = typeof result === "string" || Number(result) > 0;
-    if (span.to - span.from > LONG) span.state = "asleep";
-    else if (error === "EAGAIN") span.state = "asking";
-    else if (copies && brought) span.state = promises ? "resolved" : "copying";
-    // A timer of 10 ms that did not tick: the thread was not free after all.
+    const copied = COPIES.includes(call) &&
+      (typeof result === "string" || Number(result) > 0);
+    // A timer of 10 ms that did not tick: the thread was not free meanwhile.
     if (waited > 10 * LONG && ticks * 20 < waited) span.from -= waited;
-    if (client !== undefined) span.client = client;
+    else if (span.to - span.from > LONG) span.state = "asleep";
+    else if (error === "EAGAIN") span.state = "asking";
+    else if (copied) span.state = promises ? "resolved" : "copying";
     if (span.to <= from || span.from >= to) continue;
     calls.push(span);
     count++;
     // A call that slept until there was something has then copied it.
-    if (span.state === "asleep" && copies && brought) {
+    if (span.state === "asleep" && copied) {
       calls.push({ ...span, state: "copying", from: span.to });
     }
   }

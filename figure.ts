@@ -66,7 +66,7 @@ const occurring = (plays: Play[]) =>
   (Object.keys(MEANING) as State[]).filter((state) =>
     plays.some(({ spans }) =>
       spans.some((span) =>
-        span.state === state && (state !== "other" || span.to - span.from > 10)
+        span.state === state && (isMark(span) || isSeen(span))
       )
     )
   );
@@ -81,32 +81,38 @@ const MARKS: State[] = ["asking", "resolved", "copying"];
 /** The thread is not held. */
 const HOLLOW: State[] = ["playing", "free"];
 
-/** What lasts long enough to be seen. */
-const seen = (spans: Span[]) =>
-  spans.filter(({ state, from, to }) =>
-    !MARKS.includes(state) && to - from > 10
-  );
+/** Round times for an axis. */
+function ticks(from: number, to: number): number[] {
+  const steps = [10, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 60_000];
+  const step = steps.find((step) => (to - from) / step < 10) ?? to;
+  return Array.from({ length: Math.floor(to / step) + 1 }, (_, i) => i * step);
+}
 
-const ms = (time: number) => `${Math.max(1, Math.round(time))} ms`;
+const isMark = ({ state }: Span) => MARKS.includes(state);
+/** Whether it lasts long enough to be seen. */
+const isSeen = (span: Span) => !isMark(span) && span.to - span.from > 10;
+
+const ms = (time: number) => `${time.toFixed(time < 10 ? 1 : 0)} ms`;
 const waited = ({ asked, answered }: Visit) => ms(answered - asked);
 const percent = (share: number) => `${Math.round(share * 100)} %`;
 
 /** What a lane says of a span, from much to little: what fits is taken. */
 function labels({ state, call, client }: Span): string[] {
+  if (state === "playing") return [MEANING[state], state];
   if (state !== "asleep") return [MEANING[state]];
   const whole = `asleep in ${call}`;
   if (client === undefined) return [whole, `${call}`];
-  const whom = `${whole}, for the ${ORDER[client]}`;
-  return [`${whom} client alone`, whom, whole, `${call}`];
+  const whom = `, for the ${ORDER[client]}`;
+  return [`${whole}${whom} client alone`, `${call}${whom}`, whole, `${call}`];
 }
 
-/** Each thing to be said once, in the first span with room for most of it. */
-function captions(spans: Span[], fits: (words: string, span: Span) => boolean) {
-  const groups = Map.groupBy(spans, (span) => labels(span)[0]);
+/** Each thing to be said once, in the first place with room for most of it. */
+function captions(places: Span[], fits: (words: string, at: Span) => boolean) {
+  const groups = Map.groupBy(places, (place) => labels(place)[0]);
   return [...groups.values()].flatMap((group) => {
     for (const words of labels(group[0])) {
-      const span = group.find((span) => fits(words, span));
-      if (span) return [{ words, span }];
+      const place = group.find((place) => fits(words, place));
+      if (place) return [{ words, place }];
     }
     return [];
   });
@@ -123,6 +129,22 @@ const GLYPH: Record<State, [glyph: string, colour: number]> = {
   resolved: ["◆", 33],
   other: ["░", 2],
 };
+
+/** What goes on from one mark to the next: cells do not show what is shorter. */
+function stretches(spans: Span[]): Span[] {
+  const found: Span[] = [];
+  let marked = true;
+  for (const span of spans) {
+    const last = found.at(-1);
+    if (isMark(span)) marked = true;
+    if (!isSeen(span)) continue;
+    const same = last && labels(last)[0] === labels(span)[0];
+    if (same && !marked) last.to = span.to;
+    else found.push({ ...span });
+    marked = false;
+  }
+  return found;
+}
 
 /** Lanes as wide as the window, a legend and a table. */
 export function sheet(plays: Play[], columns: number, colour: boolean): string {
@@ -145,14 +167,14 @@ export function sheet(plays: Play[], columns: number, colour: boolean): string {
         cells.fill(state, cell(from), cell(to) + 1);
       }
     };
-    const long = seen(spans);
+    const long = spans.filter(isSeen);
     fill(long);
     for (const mark of MARKS) fill(spans.filter(({ state }) => state === mark));
     const fits = (words: string, { from, to }: Span) =>
       cell(to) - cell(from) >= words.length + 4;
-    for (const { words, span } of captions(long, fits)) {
+    for (const { words, place } of captions(stretches(spans), fits)) {
       [...` ${words} `].forEach((char, i) =>
-        text[cell(span.from) + 2 + i] = char
+        text[cell(place.from) + 2 + i] = char
       );
     }
     let line = "";
@@ -190,6 +212,13 @@ export function sheet(plays: Play[], columns: number, colour: boolean): string {
   );
   const halves = [legend.slice(0, 4), [...legend.slice(4), "━ client waits"]];
 
+  let axis = "";
+  for (const time of ticks(from, to)) {
+    const label = `${time / 1000} s`;
+    if (gutter + cell(time) + label.length > columns) break;
+    axis = axis.padEnd(gutter + cell(time)) + label;
+  }
+
   const table = [
     ["", "first", "second", "calls", "held", "CPU time"],
     ...plays.map(({ script, clients, calls, held, cpu }) => [
@@ -197,7 +226,7 @@ export function sheet(plays: Play[], columns: number, colour: boolean): string {
       ...clients.map(waited),
       calls === null ? "Deno's own" : `${calls}`,
       percent(held),
-      cpu === null ? "—" : `${cpu.toFixed(1)} ms`,
+      cpu === null ? "—" : ms(cpu),
     ]),
   ];
   const size = table[0].map((_, i) =>
@@ -208,6 +237,8 @@ export function sheet(plays: Play[], columns: number, colour: boolean): string {
       .join("   ");
   return [
     ...rows,
+    axis,
+    "",
     ...halves.map((half) => half.join("   ")),
     "",
     paint(1, line(table[0])),
@@ -400,9 +431,7 @@ export function svg(plays: Play[], system: string): string {
   plays.forEach((play, i) => drawn.push(...block(play, top + i * BLOCK, x)));
 
   drawn.push(line("guide", LEFT, bottom, RIGHT, bottom));
-  const step = [50, 100, 200, 500, 1000, 2000, 5000, 10_000, 60_000]
-    .find((step) => (to - from) / step < 10) ?? 600_000;
-  for (let time = 0; time <= to; time += step) {
+  for (const time of ticks(from, to)) {
     drawn.push(line("guide", x(time), bottom, x(time), bottom + 6));
     drawn.push(text("small middle", x(time), bottom + 22, `${time / 1000} s`));
   }
@@ -462,7 +491,7 @@ function block(play: Play, top: number, x: (time: number) => number): string[] {
     text("small end", LEFT - 12, lane + 18, "thread"),
   ];
 
-  const long = seen(play.spans);
+  const long = play.spans.filter(isSeen);
   long.forEach(({ state, from }, i) => {
     // Free before and after a moment's work: one outline, with a mark in it.
     const hollow = HOLLOW.includes(state);
@@ -474,13 +503,13 @@ function block(play: Play, top: number, x: (time: number) => number): string[] {
   });
   const fits = (words: string, { from, to }: Span) =>
     x(to) - x(from) > wide(words) + 28;
-  for (const { words, span: { state, from } } of captions(long, fits)) {
+  for (const { words, place: { state, from } } of captions(long, fits)) {
     const style = HOLLOW.includes(state) ? "away halo" : "on";
     drawn.push(text(style, x(from) + 14, lane + 18.5, words));
   }
 
   // Calls that follow each other at once are one mark, with one caption.
-  const marks = play.spans.filter(({ state }) => MARKS.includes(state));
+  const marks = play.spans.filter(isMark);
   const visits = Map.groupBy(
     marks,
     ({ from }) => marks.find((mark) => from - mark.from < 10),
@@ -489,6 +518,10 @@ function block(play: Play, top: number, x: (time: number) => number): string[] {
     play.spans.some(({ call, from }) =>
       call === "close" && from > time && from - time < 10
     );
+  if (!marks.length) {
+    const words = "no call of its own copies: the kernel has done it";
+    drawn.push(text("small halo", x(0), lane - 9, words));
+  }
   let free = 0;
   for (const visit of visits.values()) {
     const useful = visit.filter(({ state }) => state !== "asking");
