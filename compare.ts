@@ -66,7 +66,16 @@ addEventListener("unload", () => running.forEach((child) => stop(child)));
 const ends = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 for (const signal of Deno.build.os === "windows" ? [ends[0]] : ends) {
   const code = 128 + constants.signals[signal];
-  Deno.addSignalListener(signal, () => Deno.exit(code));
+  Deno.addSignalListener(signal, () => {
+    status("");
+    Deno.exit(code);
+  });
+}
+
+/** A line that makes room for the next one, at a terminal. */
+function status(line: string) {
+  if (!Deno.stderr.isTerminal()) return;
+  print(new TextEncoder().encode(`\r\x1b[K${line}`), Deno.stderr);
 }
 
 function stop(child: Deno.ChildProcess) {
@@ -342,11 +351,7 @@ const plays: Play[] = [];
 const missing: { script: string; why: string }[] = [];
 for (const [i, model] of cast.entries()) {
   const bar = "■".repeat(i) + "□".repeat(cast.length - i);
-  const progress = (what: string) => {
-    if (!Deno.stderr.isTerminal()) return;
-    const line = `\r\x1b[K${bar} ${model.script}: ${what}`;
-    print(new TextEncoder().encode(line), Deno.stderr);
-  };
+  const progress = (what: string) => status(`${bar} ${model.script}: ${what}`);
   try {
     plays.push(await play(model, progress));
   } catch (error) {
@@ -354,9 +359,7 @@ for (const [i, model] of cast.entries()) {
     missing.push({ script: model.script, why: (error as Error).message });
   }
 }
-if (Deno.stderr.isTerminal()) {
-  print(new TextEncoder().encode("\r\x1b[K"), Deno.stderr);
-}
+status("");
 for (const { script, why } of missing) warn(`without ${script}: ${why}`);
 if (!plays.length) fail("none of them could play");
 

@@ -207,10 +207,20 @@ export function sheet(plays: Play[], columns: number, colour: boolean): string {
     ...play.clients.map((client, i) => ORDER[i].padEnd(gutter) + visit(client)),
     "",
   ]);
-  const legend = occurring(plays).map((state) =>
-    paint(GLYPH[state][1], GLYPH[state][0]) + ` ${MEANING[state]}`
-  );
-  const halves = [legend.slice(0, 4), [...legend.slice(4), "━ client waits"]];
+  const legend = [""];
+  let used = 0;
+  const entries: [string, number, string][] = occurring(plays)
+    .map((state) => [...GLYPH[state], MEANING[state]]);
+  entries.push(["━", 35, "a client waits"]);
+  for (const [glyph, code, words] of entries) {
+    const size = words.length + 5;
+    if (used + size > columns) {
+      legend.push("");
+      used = 0;
+    }
+    used += size;
+    legend[legend.length - 1] += `${paint(code, glyph)} ${words}   `;
+  }
 
   let axis = "";
   for (const time of ticks(from, to)) {
@@ -239,7 +249,7 @@ export function sheet(plays: Play[], columns: number, colour: boolean): string {
     ...rows,
     axis,
     "",
-    ...halves.map((half) => half.join("   ")),
+    ...legend,
     "",
     paint(1, line(table[0])),
     ...table.slice(1).map(line),
