@@ -167,8 +167,7 @@ export function sheet(plays: Play[], columns: number, colour: boolean): string {
         cells.fill(state, cell(from), cell(to) + 1);
       }
     };
-    const long = spans.filter(isSeen);
-    fill(long);
+    fill(spans.filter(isSeen));
     for (const mark of MARKS) fill(spans.filter(({ state }) => state === mark));
     const fits = (words: string, { from, to }: Span) =>
       cell(to) - cell(from) >= words.length + 4;
@@ -177,19 +176,9 @@ export function sheet(plays: Play[], columns: number, colour: boolean): string {
         text[cell(place.from) + 2 + i] = char
       );
     }
-    let line = "";
-    for (let i = 0, run; i < width; i += run.length) {
-      const same = (j: number) =>
-        cells[j] === cells[i] && !text[j] === !text[i];
-      run = cells.slice(i);
-      run.length = Math.max(1, run.findIndex((_, j) => !same(i + j)));
-      if (cells.slice(i).every((_, j) => same(i + j))) run.length = width - i;
-      const [glyph, code] = GLYPH[cells[i]];
-      line += text[i]
-        ? text.slice(i, i + run.length).join("")
-        : paint(code, glyph.repeat(run.length));
-    }
-    return line;
+    return cells.map((state, i) =>
+      text[i] || paint(GLYPH[state][1], GLYPH[state][0])
+    ).join("");
   };
 
   const visit = (client: Visit) => {
@@ -207,19 +196,18 @@ export function sheet(plays: Play[], columns: number, colour: boolean): string {
     ...play.clients.map((client, i) => ORDER[i].padEnd(gutter) + visit(client)),
     "",
   ]);
-  const legend = [""];
-  let used = 0;
+  const legend: string[][] = [];
+  let room = 0;
   const entries: [string, number, string][] = occurring(plays)
     .map((state) => [...GLYPH[state], MEANING[state]]);
   entries.push(["━", 35, "a client waits"]);
   for (const [glyph, code, words] of entries) {
-    const size = words.length + 5;
-    if (used + size > columns) {
-      legend.push("");
-      used = 0;
+    if (room < words.length + 2) {
+      legend.push([]);
+      room = columns;
     }
-    used += size;
-    legend[legend.length - 1] += `${paint(code, glyph)} ${words}   `;
+    room -= words.length + 5;
+    legend.at(-1)!.push(`${paint(code, glyph)} ${words}`);
   }
 
   let axis = "";
@@ -249,7 +237,7 @@ export function sheet(plays: Play[], columns: number, colour: boolean): string {
     ...rows,
     axis,
     "",
-    ...legend,
+    ...legend.map((entries) => entries.join("   ")),
     "",
     paint(1, line(table[0])),
     ...table.slice(1).map(line),
