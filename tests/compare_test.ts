@@ -162,7 +162,7 @@ Deno.test("compare.ts: bad flags and models get one line", async () => {
   const usage: [string[], RegExp][] = [
     [["--only", "select,pol"], /no model called "pol": there are blocking, /],
     [["--only", ""], /--only takes a value; see --help/],
-    [["--beat", "0"], /--beat takes a number above 0, .*, not "0"; see --help/],
+    [["--beat", "0"], /--beat takes a number above 0.*, not "0"; see --help/],
     [["--svg"], /--svg takes a value; see --help/],
     [["--json=yes"], /--json takes no value; see --help/],
     [["--trace"], /unknown argument --trace; see --help/],
