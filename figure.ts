@@ -409,16 +409,17 @@ export function svg(plays: Play[], system: string): string {
 
   const top = 164 + 28 * Math.ceil(entries.length / 3);
   const bottom = top + plays.length * BLOCK;
-  const [{ clients: [first, second] }] = plays;
+  const asks = (i: number) =>
+    Math.min(...plays.map(({ clients }) => clients[i].asked));
   const moments: [number, string][] = [
-    [first.asked, "the first asks"],
-    [second.asked, "the second asks"],
+    [asks(0), "the first asks"],
+    [asks(1), "the second asks"],
   ];
   for (const [time, words] of moments) {
     drawn.push(text("small", x(time) - 4, top - 28, words));
   }
   drawn.push(text("small end", x(0) + 4, top - 28, "both connect"));
-  for (const time of [0, first.asked, second.asked]) {
+  for (const time of [0, asks(0), asks(1)]) {
     drawn.push(line("guide", x(time), top - 22, x(time), top - 10));
     for (let i = 0; i < plays.length; i++) {
       const lane = top + i * BLOCK + LANE_AT;
