@@ -60,6 +60,8 @@ const config: TopLevelSpec["config"] = {
     titleFontWeight: "normal",
     symbolSize: 300,
     symbolStrokeWidth: 2,
+    labelLimit: 240,
+    rowPadding: 4,
   },
 };
 
@@ -93,13 +95,15 @@ function bars(results: Results, rows: Row[], title: string): TopLevelSpec {
   const mark = base && cpu(base)?.median;
   const marked: Layers = mark === undefined ? [] : [
     {
+      data: { values: [{}] }, // once, not once a server
       mark: { type: "rule", color: ink, strokeDash: [4, 3] },
       encoding: { x: { datum: mark } },
     },
     {
+      data: { values: [{}] },
       mark: {
         type: "text",
-        text: "the floor: C that looks at nothing",
+        text: "the floor: epoll in C, nothing parsed",
         y: -6,
         align: "left",
         baseline: "bottom",
@@ -119,7 +123,7 @@ function bars(results: Results, rows: Row[], title: string): TopLevelSpec {
     field: "who",
     type: "nominal",
     scale: { domain: ["this collection", "others"], range: [ours, theirs] },
-    legend: { title: null, orient: "top", symbolType: "square" },
+    legend: { title: null, orient: "bottom", symbolType: "square" },
   } as const;
   return {
     title: { text: title, subtitle: about(results) },
@@ -200,19 +204,21 @@ function curves(results: Results, rows: Row[]): TopLevelSpec {
   );
   const ends = rows.filter((row) => row.end).map((row) => ({
     at: row.end!.end,
-    text: `${row.label} takes ${row.end!.end.toLocaleString("en")} connections`,
+    text: `${row.label}: ${row.end!.end.toLocaleString("en")} connections`,
   }));
   const first = ends.length ? Math.min(...ends.map(({ at }) => at)) : 0;
   const ended: Layers = first
     ? [
       {
+        data: { values: [{}] },
         mark: { type: "rule", color: faint, strokeDash: [4, 3] },
         encoding: { x: { datum: first } },
       },
       {
+        data: { values: [{}] },
         mark: {
           type: "text",
-          text: ["An fd_set is full:", ...ends.map(({ text }) => text)],
+          text: ["No more fit in:", ...ends.map(({ text }) => text)],
           align: "right",
           baseline: "top",
           dx: -6,
@@ -230,7 +236,11 @@ function curves(results: Results, rows: Row[]): TopLevelSpec {
     type: "quantitative",
     // A logarithm that has a place for nought.
     scale: { type: "symlog", constant: 30, nice: false },
-    axis: { title: "idle connections", values: levels(rows), format: "," },
+    axis: {
+      title: "idle connections",
+      values: levels(rows),
+      labelExpr: "format(datum.value, ',')", // as they are, not as 9e+2
+    },
   } as const;
   return {
     title: {
@@ -265,7 +275,11 @@ function curves(results: Results, rows: Row[]): TopLevelSpec {
             field: "language",
             type: "nominal",
             scale: { domain: languages, range: [[1, 0], [6, 3], [2, 2]] },
-            legend: { title: "written in", symbolType: "stroke" },
+            legend: {
+              title: "written in",
+              symbolType: "stroke",
+              symbolStrokeColor: ink,
+            },
           },
         },
       },

@@ -42,6 +42,8 @@ export interface Measured {
   cpu: number;
   /** Of these seconds, the share that the server ran or waited for its core. */
   busy: number;
+  /** The share that we waited for ours, because something else ran there. */
+  held: number;
   /** Latencies in µs. */
   p50: number;
   p99: number;
@@ -181,7 +183,11 @@ function reply(slot: number, n: number): boolean {
 }
 
 function piece(slot: number, n: number): boolean {
-  if (check("recv", n) === 0) lost("the server hung up");
+  if (n <= 0) {
+    // What it said before it left tells more than that it left.
+    const said = new TextDecoder().decode(pieces[slot]).trim();
+    if (check(said || "recv", n) === 0) lost(said || "the server hung up");
+  }
   const before = pieces[slot] ?? new Uint8Array(0);
   const data = new Uint8Array(before.length + n);
   data.set(before);
@@ -260,13 +266,18 @@ function cpu(): number {
   return Number(timespec[0]) + Number(timespec[1]) / 1e9;
 }
 
-/** Seconds that the server's first thread ran, or was ready to and waited. */
-function wanted(): number {
+/** Seconds that a process's first thread ran, and those it waited for a core. */
+function schedule(pid: number): [number, number] {
   const [ran, waited] = Deno.readTextFileSync(
-    `/proc/${plan.pid}/task/${plan.pid}/schedstat`,
+    `/proc/${pid}/task/${pid}/schedstat`,
   ).split(" ").map(Number);
-  return (ran + waited) / 1e9;
+  return [ran / 1e9, waited / 1e9];
 }
+
+const clocks = () => {
+  const [ran, waited] = schedule(plan.pid);
+  return { cpu: cpu(), wanted: ran + waited, held: schedule(Deno.pid)[1] };
+};
 
 function rss(): number {
   const rollup = Deno.readTextFileSync(`/proc/${plan.pid}/smaps_rollup`);
@@ -297,16 +308,18 @@ for (const idle of plan.idle) {
   histogram.fill(0);
   requests = 0;
   const from = performance.now();
-  const before = [cpu(), wanted()];
+  const before = clocks();
   drive(plan.seconds);
   const seconds = (performance.now() - from) / 1000;
+  const after = clocks();
   const measured: Measured = {
     idle,
     requests,
     total,
     seconds,
-    cpu: cpu() - before[0],
-    busy: (wanted() - before[1]) / seconds,
+    cpu: after.cpu - before.cpu,
+    busy: (after.wanted - before.wanted) / seconds,
+    held: (after.held - before.held) / seconds,
     p50: percentile(0.5),
     p99: percentile(0.99),
     rss: rss(),
