@@ -57,7 +57,7 @@ globalThis.addEventListener("unload", cleanUp);
 
 // ---------------------------------------------------------------- what to do
 
-const known = all(`${temp}/epoll`);
+const known = all(`${temp()}/epoll`);
 const words = given.only.split(",").map((word) =>
   word.trim().replace(/\.ts$/, "")
 );
@@ -98,7 +98,7 @@ async function available(): Promise<Server[]> {
     const [program] = server.command;
     const script = server.command.find((word) => word.endsWith(".ts"));
     let why = "";
-    if (program.startsWith(temp) && !compiled) why = "cc is not installed";
+    if (program.startsWith(temp()) && !compiled) why = "cc is not installed";
     else if (!program.includes("/") && !await has(program)) {
       why = `${program} is not installed`;
     } else if (server.ours && script && !await exists(script)) {
@@ -415,6 +415,8 @@ const whole = !given.quick && given.only === "all";
 const [file, pictures] = whole
   ? [here("results.json"), here("../docs")]
   : [here("last/results.json"), here("last")];
+// No picture of an earlier run is to stand beside these figures.
+if (!whole) await Deno.remove(pictures, { recursive: true }).catch(() => {});
 await Deno.mkdir(pictures, { recursive: true });
 await Deno.writeTextFile(file, JSON.stringify(results, null, 1) + "\n");
 

@@ -76,11 +76,11 @@ async function svg(spec: TopLevelSpec): Promise<string> {
   return text.replace(/<svg [^>]*>/, (head) => head + style) + "\n";
 }
 
-function about({ machine, versions, date, command }: Results): string {
-  return `${command} · ${
-    date.slice(0, 10)
-  } · ${machine.cpu}, ${machine.cores}` +
-    ` cores · ${machine.kernel} · Deno ${versions.deno}`;
+function about({ machine, versions, date, command }: Results): string[] {
+  return [
+    `${machine.cpu}, ${machine.cores} cores · ${machine.kernel} · Deno ${versions.deno}`,
+    `${date.slice(0, 10)} · ${command}`,
+  ];
 }
 
 /** CPU time a request, one bar a server, its rounds as a whisker. */
@@ -103,7 +103,11 @@ function bars(results: Results, rows: Row[], title: string): TopLevelSpec {
       data: { values: [{}] },
       mark: {
         type: "text",
-        text: "the floor: epoll in C, nothing parsed",
+        // An echo has nothing to parse; and where all are active, epoll, which
+        // is told of each of them, costs more than to look at the whole list.
+        text: base?.protocol === "http"
+          ? "the floor: epoll in C, nothing parsed"
+          : "epoll in C",
         y: -6,
         align: "left",
         baseline: "bottom",
@@ -242,6 +246,21 @@ function curves(results: Results, rows: Row[]): TopLevelSpec {
       labelExpr: "format(datum.value, ',')", // as they are, not as 9e+2
     },
   } as const;
+  const y = {
+    field: "cpu",
+    type: "quantitative",
+    scale: { type: "log", nice: true },
+    axis: {
+      title: "CPU time of the server, µs a request",
+      values: [0, 1, 2, 3].flatMap((n) => [1, 2, 5].map((m) => m * 10 ** n)),
+    },
+  } as const;
+  const color = {
+    field: "way",
+    type: "nominal",
+    scale: { domain: shown, range: shown.map((way) => ways[way]) },
+    legend: { title: "waits in", symbolType: "circle" },
+  } as const;
   return {
     title: {
       text: "What idle connections cost: 16 active ones beside them",
@@ -252,25 +271,12 @@ function curves(results: Results, rows: Row[]): TopLevelSpec {
     data: { values },
     layer: [
       {
-        mark: { type: "line", point: { size: 36 }, strokeWidth: 2 },
+        mark: { type: "line", strokeWidth: 2 },
         encoding: {
           x,
-          y: {
-            field: "cpu",
-            type: "quantitative",
-            scale: { type: "log", nice: true },
-            axis: {
-              title: "CPU time of the server, µs a request",
-              values: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000],
-            },
-          },
+          y,
           detail: { field: "label" },
-          color: {
-            field: "way",
-            type: "nominal",
-            scale: { domain: shown, range: shown.map((way) => ways[way]) },
-            legend: { title: "waits in", symbolType: "stroke" },
-          },
+          color,
           strokeDash: {
             field: "language",
             type: "nominal",
@@ -278,10 +284,14 @@ function curves(results: Results, rows: Row[]): TopLevelSpec {
             legend: {
               title: "written in",
               symbolType: "stroke",
-              symbolStrokeColor: ink,
+              encoding: { symbols: { stroke: { value: ink } } },
             },
           },
         },
+      },
+      {
+        mark: { type: "point", filled: true, size: 36, opacity: 1 },
+        encoding: { x, y, color },
       },
       ...ended,
     ],

@@ -103,7 +103,10 @@ export const all = (c: string): Server[] => [
 
 /** A process that is to be gone when we are. */
 const running = new Set<Deno.ChildProcess>();
-export const temp = Deno.makeTempDirSync({ prefix: "io-models-bench-" });
+let made = "";
+/** A folder that is to be gone as well. */
+export const temp = () =>
+  made ||= Deno.makeTempDirSync({ prefix: "io-models-bench-" });
 
 export function cleanUp() {
   for (const child of running) {
@@ -113,7 +116,7 @@ export function cleanUp() {
   }
   running.clear();
   try {
-    Deno.removeSync(temp, { recursive: true });
+    if (made) Deno.removeSync(made, { recursive: true });
   } catch { /* removed already */ }
 }
 
@@ -177,10 +180,10 @@ export async function start(
     free.close();
     const config = Deno.readTextFileSync(here("peers/nginx.conf"));
     Deno.writeTextFileSync(
-      `${temp}/nginx.conf`,
+      `${temp()}/nginx.conf`,
       config.replace(PORT, `${port}`),
     );
-    command = ["nginx", "-p", temp, "-c", "nginx.conf", "-e", "stderr"];
+    command = ["nginx", "-p", temp(), "-c", "nginx.conf", "-e", "stderr"];
   }
   const child = spawn(command, core);
   const complaints = lastLine(child.stderr);
@@ -246,7 +249,7 @@ async function reachable(port: number): Promise<number> {
 
 /** The floor, compiled; undefined without a compiler. */
 export async function compile(): Promise<string | undefined> {
-  const program = `${temp}/epoll`;
+  const program = `${temp()}/epoll`;
   if (!await has("cc")) return;
   const cc = ["cc", "-O2", "-o", program, here("peers/epoll.c")];
   const { success, stderr } = await output(cc);
