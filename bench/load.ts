@@ -196,11 +196,11 @@ function piece(slot: number, n: number): boolean {
   const text = new TextDecoder("latin1").decode(data);
   const wrong = () => lost(`wrong reply: ${JSON.stringify(text)}`);
   if (plan.protocol === "echo") {
-    if (data.length < length) return false;
     const want = new Uint8Array(expected.buffer);
     expected[0] = slot;
     expected[1] = numbers[slot];
     if (data.length > length || data.some((b, i) => b !== want[i])) wrong();
+    if (data.length < length) return false;
   } else {
     const end = text.indexOf("\r\n\r\n") + 4;
     if (end < 4) return text.length < 4096 ? false : wrong();
