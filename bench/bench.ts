@@ -41,7 +41,7 @@ const given = options("measures what each model costs, beside other servers", {
   only: ["all", "parts and servers to measure, separated by commas"],
 });
 const how = given.quick
-  ? { rounds: 2, few: 1, starts: 3, warm: 0.4, seconds: 0.3 }
+  ? { rounds: 2, few: 1, starts: 3, warm: 0.3, seconds: 0.25 }
   : { rounds: 5, few: 3, starts: 9, warm: 0.8, seconds: 1 };
 
 if (Deno.build.os !== "linux") fail("needs Linux: the measure is in its /proc");
