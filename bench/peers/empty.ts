@@ -1,0 +1,1 @@
+// What it takes Deno to start and to end, with nothing in between.
