@@ -4,11 +4,13 @@
  * what a server does with a client once the kernel says that it is ready.
  */
 import { parseArgs } from "jsr:@std/cli@^1/parse-args";
-import { constants } from "node:os";
-import { getSystemErrorMessage, getSystemErrorName } from "node:util";
 
 const script = decodeURIComponent(Deno.mainModule.split("/").at(-1)!);
-const { EAGAIN, ECONNABORTED, EINTR } = constants.errno;
+// Not imported, for that takes a fifth of a script's start, and `listening on`
+// needs none of it.
+const constants = () => process.getBuiltinModule("node:os").constants;
+const util = () => process.getBuiltinModule("node:util");
+let EAGAIN: number, ECONNABORTED: number, EINTR: number;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 
@@ -18,7 +20,7 @@ export function print(bytes: Uint8Array, to = Deno.stdout) {
     while (bytes.length) bytes = bytes.subarray(to.writeSync(bytes));
   } catch (error) {
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-    Deno.exit(128 + constants.signals.SIGPIPE);
+    Deno.exit(128 + constants().signals.SIGPIPE);
   }
 }
 
@@ -40,6 +42,7 @@ export function fail(message: string, status = 1): never {
 
 /** The system's text and name for an errno: `permission denied (EACCES)`. */
 export function strerror(errno: number): string {
+  const { getSystemErrorMessage, getSystemErrorName } = util();
   return `${getSystemErrorMessage(-errno)} (${getSystemErrorName(-errno)})`;
 }
 
@@ -225,7 +228,8 @@ export function listen(
 /** A system error that Deno threw, in the words of `strerror`, and a remedy. */
 export function reason(error: unknown): string {
   const { code = "", message } = error as Error & { code?: string };
-  const errno = Object.entries(constants.errno).find(([name]) => name === code);
+  const known = Object.entries(constants().errno);
+  const errno = known.find(([name]) => name === code);
   const remedy: Record<string, string> = {
     EADDRINUSE: "; try --port 0",
     EACCES: "; try a port above 1023",
@@ -267,6 +271,7 @@ export class Listener {
 
   constructor(readonly listener: Deno.TcpListener) {
     sys ??= calls();
+    ({ EAGAIN, ECONNABORTED, EINTR } = constants().errno);
     // The listener took the lowest descriptor that was free; now that is a
     // higher one. From there downwards, the kernel knows which one is bound.
     const free = sys.dup(0);
