@@ -4,8 +4,8 @@
  *
  *   deno run -A bench/charts.ts
  */
-import { parse, View } from "npm:vega@6.4.0";
-import { compile, type TopLevelSpec } from "npm:vega-lite@6.5.0";
+import { parse, View } from "vega";
+import { compile, type TopLevelSpec } from "vega-lite";
 import {
   cpu,
   floor,
