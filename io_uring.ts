@@ -95,7 +95,7 @@ const listener = new Listener(listen(options));
 const clients: (Client | undefined)[] = []; // by descriptor
 const unfed = new Set<Client>(); // found no buffer left
 const second = new BigInt64Array([1n, 0n]); // struct timespec: s, ns
-let full = false; // no descriptor left
+let full = -Infinity; // when we last had no descriptor for a client
 
 ring.ask(ACCEPT, listener.fd, 0, 0, SOCK_CLOEXEC);
 while (true) {
@@ -121,12 +121,13 @@ function accepted(result: number, flags: number) {
   if (result >= 0) {
     const name = options.quiet ? "" : peername(result);
     proceed(clients[result] = new Client(name, result));
-    full = false;
   }
   if (flags & IORING_CQE_F_MORE) return;
   if (result < 0 && ![EAGAIN, EINTR, ECONNABORTED].includes(-result)) {
-    if (!full) warn(`cannot accept: ${strerror(-result)}`);
-    full = true; // until a process gives one back: try every second
+    // Until a process gives one back we try every second, and say so once.
+    const before = full;
+    full = Date.now();
+    if (full - before > 5000) warn(`cannot accept: ${strerror(-result)}`);
     ring.ask(TIMEOUT, -1, address(second), 1, 0);
   } else ring.ask(ACCEPT, listener.fd, 0, 0, SOCK_CLOEXEC);
 }
