@@ -90,7 +90,7 @@ class Client extends Peer {
 
 const options = serverOptions("serves many clients with io_uring(7)");
 const ring = openRing(256);
-const buffers = openBuffers(256, 16384);
+const buffers = openBuffers(1024, 4096);
 const listener = new Listener(listen(options));
 const clients: (Client | undefined)[] = []; // by descriptor
 const unfed = new Set<Client>(); // found no buffer left
@@ -141,8 +141,10 @@ function received(client: Client, result: number, flags: number) {
     const message = buffers.take(buffer, result);
     client.show(message);
     const answer = client.answer(message);
-    if (client.sending || client.ended !== undefined) {
-      if (client.ended === undefined) client.next.push(answer.slice());
+    if (client.ended !== undefined) buffers.put(buffer);
+    else if (client.sending) {
+      client.next.push(answer.slice());
+      cancel(client); // until that is out
       buffers.put(buffer);
     } else {
       client.buffer = buffer;
@@ -196,11 +198,15 @@ function proceed(client: Client) {
     client.receiving = "yes";
     ring.ask(RECV, fd, 0, 0, 0);
   }
-  // Nothing more is read until what did not fit is out.
-  if ((client.slow || ended !== undefined) && receiving === "yes") {
-    client.receiving = "cancelled";
-    ring.ask(CANCEL, fd, opcode(RECV) + fd * 2 ** 32, 0, 0);
-  }
+  // Nothing more is read until that is out.
+  if (client.slow || ended !== undefined) cancel(client);
+}
+
+/** Receives no more; what has come by now is still to be told of. */
+function cancel(client: Client) {
+  if (client.receiving !== "yes") return;
+  client.receiving = "cancelled";
+  ring.ask(CANCEL, client.fd, opcode(RECV) + client.fd * 2 ** 32, 0, 0);
 }
 
 // -------------------------------------------- the memory shared with the kernel
