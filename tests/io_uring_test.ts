@@ -1,10 +1,54 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { eventually, serves } from "./common.ts";
+import { eventually, pause, serves } from "./common.ts";
 import { crowds } from "./crowd.ts";
 import { connect, exchange, exists, receive, send, start } from "./harness.ts";
 
 serves("io_uring.ts");
 crowds("io_uring.ts");
+
+Deno.test("io_uring.ts: more at once than there are buffers for", async () => {
+  await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
+  const conns = await Promise.all(
+    Array.from({ length: 500 }, () => connect(server.port)),
+  );
+  for (const conn of conns) await exchange(conn, "hi");
+  for (let round = 0; round < 3; round++) {
+    Deno.kill(server.pid, "SIGSTOP");
+    const text = `${round}`.repeat(16384); // four buffers
+    for (const conn of conns) await send(conn, text);
+    Deno.kill(server.pid, "SIGCONT");
+    await Promise.all(conns.map(async (conn) => {
+      const back = await receive(conn, text.length);
+      assert(new TextDecoder().decode(back) === text);
+    }));
+  }
+  for (const conn of conns) conn.close();
+});
+
+Deno.test("io_uring.ts: what did not fit goes out before what came later", async () => {
+  await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
+  await Promise.all([1, 2, 3, 4].map(async (i) => {
+    using conn = await connect(server.port);
+    const data = new Uint8Array(
+      new Uint32Array(3 << 20).map((_, word) => i * word).buffer,
+    );
+    // A few buffers at a time, so that the first of them is sent by itself.
+    let sent = 0;
+    const sending = (async () => {
+      while (sent < data.length) {
+        const end = sent + 8192 + 1024 * i;
+        await send(conn, data.subarray(sent, end));
+        sent = Math.min(end, data.length);
+        await pause(0);
+      }
+    })();
+    for (let last = -1; last !== sent; await pause(50)) last = sent; // stuck
+    assert(sent < data.length);
+    const back = await receive(conn, data.length);
+    await sending;
+    assert(data.every((byte, at) => byte === back[at]), "not in order");
+  }));
+});
 
 const root = new URL("..", import.meta.url);
 
