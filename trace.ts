@@ -73,6 +73,15 @@ export class Tracer {
         range(n).map((i) => event(i)[words - 2] + events("EPOLL", event(i)[0]))
           .join(", ");
     }],
+    // Their numbers, which go through syscall(2), are no news.
+    io_uring_setup: [([, entries]) => `${entries}`, (_, fd) => ` → ${fd}`],
+    io_uring_register: [([, ...args]) => numbers[0](args)],
+    io_uring_enter: [
+      ([, fd, submit, complete]) =>
+        `${fd}, ${submit} in, ${complete} to wait for`,
+      (_, n) => ` → ${n} in`,
+    ],
+    mmap: [([, length]) => `${length} bytes`], // and a pointer, not a number
     accept4: [descriptor[0], (_, fd) => ` → ${fd}`],
     recv: [descriptor[0], ([, data], n) => `, ${this.#message(data, n)}`],
     send: [

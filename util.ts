@@ -181,6 +181,8 @@ const calls = () =>
     close: { parameters: ["i32"], result: "i32" },
     // int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen);
     getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+    // int getpeername(int sockfd, struct sockaddr *addr, socklen_t *addrlen);
+    getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
     // int dup(int oldfd);
     dup: { parameters: ["i32"], result: "i32" },
   });
@@ -256,6 +258,13 @@ function sockname(): string {
     ? [4, 5, 6, 7].map((i) => sockaddr.getUint8(i)).join(".")
     : new URL(`http://[${v6().join(":")}]`).hostname.slice(1, -1);
   return authority(hostname, word(2));
+}
+
+/** The name of a client that was accepted without asking for it. */
+export function peername(fd: number): string {
+  socklen[0] = sockaddr.byteLength;
+  const gone = sys.getpeername(fd, sockaddr, socklen) === -1;
+  return gone ? `descriptor ${fd}` : sockname();
 }
 
 /** A listening socket of Deno's, and the descriptor that Deno keeps to itself. */

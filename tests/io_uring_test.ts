@@ -1,0 +1,147 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { eventually, pause, serves } from "./common.ts";
+import { crowds } from "./crowd.ts";
+import { connect, exchange, exists, receive, send, start } from "./harness.ts";
+
+serves("io_uring.ts");
+crowds("io_uring.ts");
+
+Deno.test("io_uring.ts: more at once than there are buffers for", async () => {
+  await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
+  const conns = await Promise.all(
+    Array.from({ length: 500 }, () => connect(server.port)),
+  );
+  for (const conn of conns) await exchange(conn, "hi");
+  for (let round = 0; round < 3; round++) {
+    Deno.kill(server.pid, "SIGSTOP");
+    const text = `${round}`.repeat(16384); // four buffers
+    for (const conn of conns) await send(conn, text);
+    Deno.kill(server.pid, "SIGCONT");
+    await Promise.all(conns.map(async (conn) => {
+      const back = await receive(conn, text.length);
+      assert(new TextDecoder().decode(back) === text);
+    }));
+  }
+  for (const conn of conns) conn.close();
+});
+
+Deno.test("io_uring.ts: what did not fit goes out before what came later", async () => {
+  await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
+  await Promise.all([1, 2, 3, 4].map(async (i) => {
+    using conn = await connect(server.port);
+    const data = new Uint8Array(
+      new Uint32Array(3 << 20).map((_, word) => i * word).buffer,
+    );
+    // A few buffers at a time, so that the first of them is sent by itself.
+    let sent = 0;
+    const sending = (async () => {
+      while (sent < data.length) {
+        const end = sent + 8192 + 1024 * i;
+        await send(conn, data.subarray(sent, end));
+        sent = Math.min(end, data.length);
+        await pause(0);
+      }
+    })();
+    for (let last = -1; last !== sent; await pause(50)) last = sent; // stuck
+    assert(sent < data.length);
+    const back = await receive(conn, data.length);
+    await sending;
+    assert(data.every((byte, at) => byte === back[at]), "not in order");
+  }));
+});
+
+const root = new URL("..", import.meta.url);
+
+/**
+ * What the script says, and how it ends, where io_uring_setup fails: a seccomp
+ * filter is what containers forbid it with, and it outlives execv.
+ */
+async function withoutRing(errno: number) {
+  const [SETUP, ALLOW, ERRNO] = [425, 0x7fff0000, 0x50000];
+  const code = `
+    const { prctl, execv } = Deno.dlopen("libc.so.6", {
+      prctl: {
+        parameters: ["i32", "usize", "buffer", "usize", "usize"],
+        result: "i32",
+      },
+      execv: { parameters: ["buffer", "buffer"], result: "i32" },
+    }).symbols;
+    const at = (data) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(data));
+    // struct sock_filter { u16 code; u8 jt, jf; u32 k; }: load the number of
+    // the call; unless it is this one, skip one; fail; allow.
+    const filter = new Uint32Array([
+      0x20, 0, 0x15 | 1 << 24, ${SETUP}, 6, ${ERRNO | errno}, 6, ${ALLOW},
+    ]);
+    prctl(38, 1n, null, 0n, 0n); // PR_SET_NO_NEW_PRIVS
+    prctl(22, 2n, new BigUint64Array([4n, at(filter)]), 0n, 0n); // PR_SET_SECCOMP
+    const words = [Deno.execPath(), "run", "-A", "io_uring.ts", "--port", "0"]
+      .map((word) => new TextEncoder().encode(word + "\\0"));
+    execv(words[0], new BigUint64Array([...words.map(at), 0n]));
+  `;
+  const { code: status, stdout, stderr } = await new Deno.Command(
+    Deno.execPath(),
+    { args: ["eval", code], cwd: root, env: { NO_COLOR: "1" } },
+  ).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return [status, text(stdout) + text(stderr)] as const;
+}
+
+Deno.test("io_uring.ts: where it is forbidden or too old, one line", async () => {
+  const [EPERM, EINVAL, ENOSYS] = [1, 22, 38];
+  const texts: [number, string][] = [
+    [EPERM, "operation not permitted (EPERM): forbidden here, "],
+    [EINVAL, "invalid argument (EINVAL): this kernel is older than 6.1; "],
+    [ENOSYS, "function not implemented (ENOSYS): not in this kernel, "],
+  ];
+  await Promise.all(texts.map(async ([errno, text]) => {
+    const [status, output] = await withoutRing(errno);
+    assertStringIncludes(output, `io_uring.ts: io_uring_setup: ${text}`);
+    assert(/^[^\n]*; async\.ts runs here too\n$/.test(output), output);
+    assertEquals(status, 1);
+  }));
+});
+
+Deno.test({
+  name: "io_uring.ts: fewer than 0.3 system calls a message",
+  ignore: !await exists("strace"),
+  async fn() {
+    await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
+    const conns = await Promise.all(
+      Array.from({ length: 64 }, () => connect(server.port)),
+    );
+    for (const conn of conns) await exchange(conn, "warm up");
+    const strace = new Deno.Command("strace", {
+      args: ["-c", "-U", "calls,name", "-p", `${server.pid}`],
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    await eventually(
+      () =>
+        /TracerPid:\t[1-9]/.test(
+          Deno.readTextFileSync(`/proc/${server.pid}/status`),
+        ),
+      "strace does not attach",
+    );
+    const rounds = 20;
+    for (let round = 0; round < rounds; round++) {
+      // Stopped, it finds what all have said at once, as a busy server does.
+      Deno.kill(server.pid, "SIGSTOP");
+      const text = `${round} `.padEnd(64, "x");
+      for (const conn of conns) await send(conn, text);
+      Deno.kill(server.pid, "SIGCONT");
+      for (const conn of conns) {
+        assertEquals(
+          new TextDecoder().decode(await receive(conn, 64)),
+          text,
+        );
+      }
+    }
+    strace.kill("SIGINT");
+    const { stderr } = await strace.output();
+    const table = new TextDecoder().decode(stderr);
+    const calls = Number(/(\d+) total/.exec(table)![1]);
+    const each = calls / (conns.length * rounds);
+    assert(each < 0.3, `${each} a message:\n${table}`);
+    for (const conn of conns) conn.close();
+  },
+});
