@@ -14,8 +14,8 @@
  * Needs Linux 6.1, for IORING_SETUP_DEFER_TASKRUN. The rest is older: receiving
  * more than once for one request 6.0, accepting so, and rings of buffers 5.19.
  */
-import { constants } from "node:os";
 import {
+  constants,
   errno,
   fail,
   libc,
@@ -74,9 +74,6 @@ const IORING_CQE_F_MORE = 2; // the request is still with the kernel
 const SOCK_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40;
 const MSG_WAITALL = 0x100;
-const { EAGAIN, EBUSY, ECANCELED, ECONNABORTED, EINTR, EINVAL } =
-  constants.errno;
-const { ENOBUFS, ENOSYS, EPERM } = constants.errno;
 
 /** A client, and which requests for it are with the kernel. */
 class Client extends Peer {
@@ -92,6 +89,8 @@ const options = serverOptions("serves many clients with io_uring(7)");
 const ring = openRing(256);
 const buffers = openBuffers(1024, 4096);
 const listener = new Listener(listen(options));
+const { EAGAIN, EBUSY, ECANCELED, ECONNABORTED, EINTR, ENOBUFS } =
+  constants().errno;
 const clients: (Client | undefined)[] = []; // by descriptor
 const unfed = new Set<Client>(); // found no buffer left
 const second = new BigInt64Array([1n, 0n]); // struct timespec: s, ns
@@ -225,6 +224,7 @@ function openRing(entries: number) {
   params[2] = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
   const fd = io_uring_setup(SETUP, entries, params);
   if (fd === -1) {
+    const { EINVAL, ENOSYS, EPERM } = constants().errno;
     const why: Record<number, string> = {
       [EINVAL]: ": this kernel is older than 6.1",
       [ENOSYS]: ": not in this kernel, or forbidden in this container",

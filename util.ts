@@ -6,9 +6,10 @@
 import { parseArgs } from "jsr:@std/cli@^1/parse-args";
 
 const script = decodeURIComponent(Deno.mainModule.split("/").at(-1)!);
-// Not imported, for that takes a fifth of a script's start, and `listening on`
-// needs none of it.
-const constants = () => process.getBuiltinModule("node:os").constants;
+// Not imported: that would be a fifth of a script's start, and until it listens
+// it needs none of it.
+/** The numbers of the system's errors and signals. */
+export const constants = () => process.getBuiltinModule("node:os").constants;
 const util = () => process.getBuiltinModule("node:util");
 let EAGAIN: number, ECONNABORTED: number, EINTR: number;
 const SOCK_NONBLOCK = 0o4000;
