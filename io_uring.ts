@@ -224,6 +224,7 @@ function openRing(entries: number) {
   params[2] = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
   const fd = io_uring_setup(SETUP, entries, params);
   if (fd === -1) {
+    const error = errno();
     const { EINVAL, ENOSYS, EPERM } = constants().errno;
     const why: Record<number, string> = {
       [EINVAL]: ": this kernel is older than 6.1",
@@ -231,7 +232,7 @@ function openRing(entries: number) {
       [EPERM]: ": forbidden here, by kernel.io_uring_disabled or a container",
     };
     fail(
-      `io_uring_setup: ${strerror(errno())}${why[errno()] ?? ""}; ` +
+      `io_uring_setup: ${strerror(error)}${why[error] ?? ""}; ` +
         "async.ts runs here too",
     );
   }

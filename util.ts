@@ -6,11 +6,11 @@
 import { parseArgs } from "jsr:@std/cli@^1/parse-args";
 
 const script = decodeURIComponent(Deno.mainModule.split("/").at(-1)!);
-// Not imported: that would be a fifth of a script's start, and until it listens
-// it needs none of it.
-/** The numbers of the system's errors and signals. */
-export const constants = () => process.getBuiltinModule("node:os").constants;
+// Not imported, which would be a fifth of a script's start: see `listen`.
+const os = () => process.getBuiltinModule("node:os");
 const util = () => process.getBuiltinModule("node:util");
+/** The numbers of the system's errors and signals. */
+export const constants = () => os().constants;
 let EAGAIN: number, ECONNABORTED: number, EINTR: number;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
@@ -219,6 +219,7 @@ export function listen(
       (listener.addr.port === 5666 ? "" : ` --port ${listener.addr.port}`);
     say(`${script}: listening on ${scheme}${at}${scheme && "/"}`);
     say(`in another terminal: ${reach}`);
+    settle();
     return tracer ? tracer.promises(listener, "") : listener;
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) {
@@ -226,6 +227,18 @@ export function listen(
     }
     fail(`cannot listen on ${authority(hostname, port)}: ${reason(error)}`);
   }
+}
+
+/**
+ * Has Deno do now, before there is a client, what it else puts off: loading
+ * parts of itself, and setting up its signals half a second after the start.
+ * Without a descriptor left for that, it panics.
+ */
+function settle() {
+  ({ EAGAIN, ECONNABORTED, EINTR } = constants().errno);
+  util();
+  Deno.addSignalListener("SIGINT", settle);
+  Deno.removeSignalListener("SIGINT", settle);
 }
 
 /** A system error that Deno threw, in the words of `strerror`, and a remedy. */
@@ -281,7 +294,6 @@ export class Listener {
 
   constructor(readonly listener: Deno.TcpListener) {
     sys ??= calls();
-    ({ EAGAIN, ECONNABORTED, EINTR } = constants().errno);
     // The listener took the lowest descriptor that was free; now that is a
     // higher one. From there downwards, the kernel knows which one is bound.
     const free = sys.dup(0);

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { HELLO, pause, talks } from "./common.ts";
+import { HELLO, pause, talks, test } from "./common.ts";
 import { connect, exchange, receive, send, start } from "./harness.ts";
 
 talks("blocking.ts", [], "</dev/null");
 
-Deno.test("blocking.ts: one client at a time, by your answers", async () => {
+test("blocking.ts: one client at a time, by your answers", async () => {
   await using server = await start("blocking.ts");
   using second = await (async () => {
     using first = await connect(server.port);
@@ -34,7 +34,7 @@ Deno.test("blocking.ts: one client at a time, by your answers", async () => {
 const wchan = (pid: number) =>
   Deno.readTextFileSync(`/proc/${pid}/wchan`).trim();
 
-Deno.test("blocking.ts: the thread is held by the kernel", async () => {
+test("blocking.ts: the thread is held by the kernel", async () => {
   await using server = await start(
     "blocking.ts",
     [],

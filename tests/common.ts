@@ -14,7 +14,11 @@ import {
   send,
   sockets,
   start,
+  suite,
 } from "./harness.ts";
+
+/** Tests of this file that may run at the same time. */
+export const test = suite("at the same time");
 
 export const HELLO = "hello sir\n";
 export const pause = (ms: number) =>
@@ -47,7 +51,7 @@ export function serves(script: string, args: string[] = []) {
   fills(script, greet, args);
   const up = (...more: string[]) => start(script, [...args, ...more]);
 
-  Deno.test(`${script}: two clients at once, each gets its own answers`, async () => {
+  test(`${script}: two clients at once, each gets its own answers`, async () => {
     await using server = await up("--echo");
     using first = await connect(server.port);
     using second = await connect(server.port);
@@ -62,7 +66,7 @@ export function serves(script: string, args: string[] = []) {
     assertStringIncludes(output, `127.0.0.1:${first.localAddr.port}: first\n`);
   });
 
-  Deno.test(`${script}: a client that never reads is waited for, alone`, async () => {
+  test(`${script}: a client that never reads is waited for, alone`, async () => {
     await using server = await up("--echo", "--quiet");
     using glutton = await connect(server.port);
     const data = pattern(24 << 20); // more than both kernels' buffers hold
@@ -91,7 +95,7 @@ export function talks(script: string, args: string[] = [], input = "") {
   const up = (...more: string[]) =>
     start(script, [...args, ...more], (command) => `exec ${command} ${input}`);
 
-  Deno.test(`${script}: a conversation with client.ts`, async () => {
+  test(`${script}: a conversation with client.ts`, async () => {
     await using server = await up();
     const { code, stdout, stderr } = await client(server.port, "hi\n");
     assertEquals({ code, stdout, stderr }, {
@@ -112,7 +116,7 @@ export function talks(script: string, args: string[] = [], input = "") {
     assert(/: hi\n/.test(output));
   });
 
-  Deno.test(`${script}: clients leave, in peace or by reset`, async () => {
+  test(`${script}: clients leave, in peace or by reset`, async () => {
     await using server = await up();
     {
       using conn = await connect(server.port);
@@ -156,7 +160,7 @@ export function talks(script: string, args: string[] = [], input = "") {
     );
   });
 
-  Deno.test(`${script}: who has stopped sending still gets the answer`, async () => {
+  test(`${script}: who has stopped sending still gets the answer`, async () => {
     await using server = await up();
     using conn = await connect(server.port);
     await send(conn, "hi\n");
@@ -164,7 +168,7 @@ export function talks(script: string, args: string[] = [], input = "") {
     assertEquals(await rest(conn), HELLO);
   });
 
-  Deno.test(`${script}: characters cut into pieces, rubbish made harmless`, async () => {
+  test(`${script}: characters cut into pieces, rubbish made harmless`, async () => {
     await using server = await up();
     using conn = await connect(server.port);
     for (const byte of new TextEncoder().encode("食堂🍜")) {
@@ -192,7 +196,7 @@ export function talks(script: string, args: string[] = [], input = "") {
     assertEquals(server.output().match(/x/g)?.length, 1 << 20);
   });
 
-  Deno.test(`${script}: --echo of 50 MB, byte for byte, in little memory`, async () => {
+  test(`${script}: --echo of 50 MB, byte for byte, in little memory`, async () => {
     await using server = await up("--echo", "--quiet");
     using conn = await connect(server.port);
     const data = pattern(50 << 20);
@@ -212,7 +216,7 @@ export function stands(
   args: string[] = [],
   input = "",
 ) {
-  Deno.test(`${script}: signals that are none of its business, and Ctrl-C`, async () => {
+  test(`${script}: signals that are none of its business, and Ctrl-C`, async () => {
     await using server = await start(
       script,
       args,
@@ -231,7 +235,7 @@ export function stands(
     assertEquals((await server.status).signal, "SIGINT");
   });
 
-  Deno.test(`${script}: ends quietly when nobody reads its output`, async () => {
+  test(`${script}: ends quietly when nobody reads its output`, async () => {
     await using server = await start(
       script,
       args,
@@ -245,7 +249,7 @@ export function stands(
     assertEquals(server.output().split("\n").length, 2, server.output());
   });
 
-  Deno.test(`${script}: bad flags and ports get one line`, async () => {
+  test(`${script}: bad flags and ports get one line`, async () => {
     const port = getAvailablePort();
     using _taken = Deno.listen({ hostname: "127.0.0.1", port });
     const usage: [string[], number, string][] = [
@@ -281,7 +285,7 @@ export function stands(
 
 /** Tests what a server does when it has no descriptor left for a client. */
 export function fills(script: string, talk: Talk, args: string[] = []) {
-  Deno.test(`${script}: out of descriptors, it says so once and goes on`, async () => {
+  test(`${script}: out of descriptors, it says so once and goes on`, async () => {
     await using server = await start(
       script,
       args,

@@ -1,6 +1,6 @@
 /** For servers that are told of many things at once: is nothing missed? */
 import { assert, assertEquals } from "@std/assert";
-import { eventually } from "./common.ts";
+import { eventually, test } from "./common.ts";
 import {
   connect,
   cpuTime,
@@ -16,7 +16,7 @@ import {
 export function crowds(script: string, args: string[] = []) {
   const up = () => start(script, [...args, "--echo", "--quiet"]);
 
-  Deno.test(`${script}: a thousand clients at once, and none is missed`, async () => {
+  test(`${script}: a thousand clients at once, and none is missed`, async () => {
     await using server = await up();
     const before = sockets(server.pid);
     // Each says something as soon as it is in, maybe before the server looks.
@@ -46,7 +46,7 @@ export function crowds(script: string, args: string[] = []) {
     );
   });
 
-  Deno.test(`${script}: three thousand come, half of them leave by reset`, async () => {
+  test(`${script}: three thousand come, half of them leave by reset`, async () => {
     await using server = await up();
     using stays = await connect(server.port);
     await exchange(stays, "first");
@@ -69,7 +69,7 @@ export function crowds(script: string, args: string[] = []) {
     );
   });
 
-  Deno.test(`${script}: three hundred never read, the others do not notice`, async () => {
+  test(`${script}: three hundred never read, the others do not notice`, async () => {
     await using server = await up();
     const deaf = await Promise.all(
       Array.from({ length: 300 }, () => connect(server.port)),
@@ -89,7 +89,7 @@ export function crowds(script: string, args: string[] = []) {
     await eventually(() => sockets(server.pid) < 5, "they are kept");
   });
 
-  Deno.test(`${script}: who stops sending gets all that is due, in order`, async () => {
+  test(`${script}: who stops sending gets all that is due, in order`, async () => {
     await using server = await up();
     using conn = await connect(server.port);
     const data = new Uint8Array(

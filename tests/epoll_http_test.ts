@@ -4,7 +4,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { fills, pause, stands } from "./common.ts";
+import { fills, pause, stands, test } from "./common.ts";
 import {
   client,
   connect,
@@ -58,7 +58,7 @@ async function reply(server: Running, bytes: string | Uint8Array) {
 const codes = (text: string) =>
   [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map((found) => Number(found[1]));
 
-Deno.test("epoll_http.ts: fetch, client.ts by hand, and a page as it should be", async () => {
+test("epoll_http.ts: fetch, client.ts by hand, and a page as it should be", async () => {
   await using server = await up();
   const page = await fetch(`http://127.0.0.1:${server.port}/some/where?x=y`);
   assertEquals(await page.text(), HELLO);
@@ -74,7 +74,7 @@ Deno.test("epoll_http.ts: fetch, client.ts by hand, and a page as it should be",
   assertStringIncludes(stdout, "\r\nConnection: close\r\n");
 });
 
-Deno.test("epoll_http.ts: a head in any number of pieces", async () => {
+test("epoll_http.ts: a head in any number of pieces", async () => {
   await using server = await up();
   for (const head of [GET, GET.replaceAll("\r", ""), "\r\n" + GET]) {
     for (let cut = 1; cut < head.length; cut++) {
@@ -404,7 +404,7 @@ const refused: [string, string, number | number[]][] = [
 const latin1 = (text: string) =>
   Uint8Array.from(text, (char) => char.charCodeAt(0));
 
-Deno.test("epoll_http.ts: the grammar, row by row, whole and in pieces", async () => {
+test("epoll_http.ts: the grammar, row by row, whole and in pieces", async () => {
   await using server = await up("--quiet");
   await Promise.all(refused.map(async ([name, request, expected]) => {
     const bytes = latin1(request);
@@ -423,7 +423,7 @@ Deno.test("epoll_http.ts: the grammar, row by row, whole and in pieces", async (
   }));
 });
 
-Deno.test("epoll_http.ts: HEAD has the fields and no body", async () => {
+test("epoll_http.ts: HEAD has the fields and no body", async () => {
   await using server = await up();
   using conn = await connect(server.port);
   await send(conn, GET.replace("GET", "HEAD"));
@@ -436,7 +436,7 @@ Deno.test("epoll_http.ts: HEAD has the fields and no body", async () => {
   );
 });
 
-Deno.test("epoll_http.ts: --echo answers with the body, however it came", async () => {
+test("epoll_http.ts: --echo answers with the body, however it came", async () => {
   await using server = await up("--echo", "--quiet");
   using conn = await connect(server.port);
   await send(conn, post("Content-Length: 6", "食堂"));
@@ -459,7 +459,7 @@ Deno.test("epoll_http.ts: --echo answers with the body, however it came", async 
   }
 });
 
-Deno.test("epoll_http.ts: 100 Continue, before the body and not without one", async () => {
+test("epoll_http.ts: 100 Continue, before the body and not without one", async () => {
   await using server = await up("--echo");
   using conn = await connect(server.port);
   await send(conn, post("Expect: 100-Continue\r\nContent-Length: 3"));
@@ -470,7 +470,7 @@ Deno.test("epoll_http.ts: 100 Continue, before the body and not without one", as
   assertEquals((await response(conn)).status, 200);
 });
 
-Deno.test("epoll_http.ts: pipelined requests of a client that does not read", async () => {
+test("epoll_http.ts: pipelined requests of a client that does not read", async () => {
   await using server = await up("--echo", "--quiet");
   using conn = await connect(server.port);
   const count = 40;
@@ -492,7 +492,7 @@ Deno.test("epoll_http.ts: pipelined requests of a client that does not read", as
   await sending;
 });
 
-Deno.test("epoll_http.ts: a refusal reaches who is still sending", async () => {
+test("epoll_http.ts: a refusal reaches who is still sending", async () => {
   await using server = await up("--quiet");
   for (let i = 0; i < 5; i++) {
     using conn = await connect(server.port);
@@ -558,7 +558,7 @@ Deno.test("epoll_http.ts: slow and silent clients are not waited for", async () 
   await talk(conn);
 });
 
-Deno.test("epoll_http.ts: resets at every stage, and nothing is left of them", async () => {
+test("epoll_http.ts: resets at every stage, and nothing is left of them", async () => {
   await using server = await up("--echo", "--quiet");
   using conn = await connect(server.port);
   await talk(conn);
@@ -591,7 +591,7 @@ Deno.test("epoll_http.ts: resets at every stage, and nothing is left of them", a
   await talk(conn);
 });
 
-Deno.test("epoll_http.ts: mutated requests get an answer, the same in any pieces", async () => {
+test("epoll_http.ts: mutated requests get an answer, the same in any pieces", async () => {
   const seed = Number(Deno.env.get("SEED") ?? Date.now() % 1e9);
   let state = seed;
   const random = (below: number) => { // mulberry32

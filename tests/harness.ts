@@ -254,3 +254,22 @@ export async function exists(command: string): Promise<boolean> {
   });
   return (await find.output()).success;
 }
+
+/**
+ * Tests that run at the same time, for they wait more than they work. Each file
+ * has one such suite; a test that needs the machine for itself is Deno's own.
+ */
+export function suite(name: string) {
+  const tests: [string, () => Promise<void>][] = [];
+  Deno.test(name, async (t) => {
+    const alone = { // as far as Deno can tell: others have things open, too
+      sanitizeOps: false,
+      sanitizeResources: false,
+      sanitizeExit: false,
+    };
+    await Promise.all(
+      tests.map(([name, fn]) => t.step({ name, fn, ...alone })),
+    );
+  });
+  return (name: string, fn: () => Promise<void>) => void tests.push([name, fn]);
+}

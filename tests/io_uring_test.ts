@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { eventually, pause, serves } from "./common.ts";
+import { eventually, pause, serves, test } from "./common.ts";
 import { crowds } from "./crowd.ts";
 import { connect, exchange, exists, receive, send, start } from "./harness.ts";
 
 serves("io_uring.ts");
 crowds("io_uring.ts");
 
-Deno.test("io_uring.ts: more at once than there are buffers for", async () => {
+test("io_uring.ts: more at once than there are buffers for", async () => {
   await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
   const conns = await Promise.all(
     Array.from({ length: 500 }, () => connect(server.port)),
@@ -25,7 +25,7 @@ Deno.test("io_uring.ts: more at once than there are buffers for", async () => {
   for (const conn of conns) conn.close();
 });
 
-Deno.test("io_uring.ts: what did not fit goes out before what came later", async () => {
+test("io_uring.ts: what did not fit goes out before what came later", async () => {
   await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
   await Promise.all([1, 2, 3, 4].map(async (i) => {
     using conn = await connect(server.port);
@@ -86,7 +86,7 @@ async function withoutRing(errno: number) {
   return [status, text(stdout) + text(stderr)] as const;
 }
 
-Deno.test("io_uring.ts: where it is forbidden or too old, one line", async () => {
+test("io_uring.ts: where it is forbidden or too old, one line", async () => {
   const [EPERM, EINVAL, ENOSYS] = [1, 22, 38];
   const texts: [number, string][] = [
     [EPERM, "operation not permitted (EPERM): forbidden here, "],

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { HELLO, serves } from "./common.ts";
+import { HELLO, serves, test } from "./common.ts";
 import { connect, cpuTime, exchange, run, start } from "./harness.ts";
 
 serves("nonblocking.ts", ["--interval", "0.02"]);
 
-Deno.test("nonblocking.ts: answers at its next visit, and waits in between", async () => {
+test("nonblocking.ts: answers at its next visit, and waits in between", async () => {
   await using server = await start("nonblocking.ts", ["--interval", "0.5"]);
   await server.until("waiting");
   const begin = performance.now();
@@ -19,7 +19,7 @@ Deno.test("nonblocking.ts: answers at its next visit, and waits in between", asy
   );
 });
 
-Deno.test("nonblocking.ts: an interval it cannot keep", async () => {
+test("nonblocking.ts: an interval it cannot keep", async () => {
   for (const interval of ["0", "-1", "soon", ""]) {
     const { status, output } = run("nonblocking.ts", ["--interval", interval]);
     assertEquals((await status).code, 2);

@@ -1,10 +1,10 @@
 import { assertEquals } from "@std/assert";
-import { eventually, HELLO, serves } from "./common.ts";
+import { eventually, HELLO, serves, test } from "./common.ts";
 import { connect, exchange, start } from "./harness.ts";
 
 serves("poll.ts");
 
-Deno.test("poll.ts: more clients than an fd_set holds, coming and going", async () => {
+test("poll.ts: more clients than an fd_set holds, coming and going", async () => {
   await using server = await start("poll.ts");
   const conns: Deno.TcpConn[] = [];
   for (let i = 0; i < 1500; i++) conns.push(await connect(server.port));

@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { eventually, HELLO, serves } from "./common.ts";
+import { eventually, HELLO, serves, test } from "./common.ts";
 import { connect, exchange, rest, start } from "./harness.ts";
 
 serves("select.ts");
 
-Deno.test("select.ts: a client that does not fit into the fd_set is told so", async () => {
+test("select.ts: a client that does not fit into the fd_set is told so", async () => {
   await using server = await start("select.ts");
   const conns: Deno.TcpConn[] = [];
   for (let i = 0; i < 1024; i++) conns.push(await connect(server.port));

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { serves } from "./common.ts";
+import { serves, test } from "./common.ts";
 import { crowds } from "./crowd.ts";
 import { connect, cpuTime, exchange, start } from "./harness.ts";
 
@@ -21,7 +21,7 @@ Deno.test("signal.ts: plays between the signals, and answers at once", async () 
   assert(cpuTime(server.pid) - before < 300, "it was not at rest");
 });
 
-Deno.test("signal.ts: a storm of signals that mean nothing", async () => {
+test("signal.ts: a storm of signals that mean nothing", async () => {
   await using server = await start("signal.ts", ["--echo", "--quiet"]);
   using conn = await connect(server.port);
   assertEquals(await exchange(conn, "hi"), "hi"); // from here on it is ready
