@@ -1,4 +1,5 @@
 /** For servers that are told of many things at once: is nothing missed? */
+import { Buffer } from "node:buffer";
 import { assert, assertEquals } from "@std/assert";
 import { eventually, test } from "./common.ts";
 import {
@@ -27,7 +28,7 @@ export function crowds(script: string, args: string[] = []) {
         return conn;
       }),
     );
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 2; round++) {
       await Promise.all(conns.map(async (conn, i) => {
         const text = `${i} in round ${round}`;
         assertEquals(await exchange(conn, text), text);
@@ -46,7 +47,7 @@ export function crowds(script: string, args: string[] = []) {
     );
   });
 
-  test(`${script}: three thousand come, half of them leave by reset`, async () => {
+  test(`${script}: two thousand come, half of them leave by reset`, async () => {
     await using server = await up();
     using stays = await connect(server.port);
     await exchange(stays, "first");
@@ -59,7 +60,7 @@ export function crowds(script: string, args: string[] = []) {
       if (i % 2) reset(conn);
       else conn.close();
     };
-    for (let i = 0; i < 3000; i += 100) {
+    for (let i = 0; i < 2000; i += 100) {
       await Promise.all(Array.from({ length: 100 }, (_, k) => visit(i + k)));
     }
     assertEquals(await exchange(stays, "still there?"), "still there?");
@@ -98,7 +99,6 @@ export function crowds(script: string, args: string[] = []) {
     const sending = send(conn, data).then(() => conn.closeWrite());
     const back = await receive(conn, data.length + 1);
     await sending;
-    assertEquals(back.length, data.length);
-    assert(data.every((byte, i) => byte === back[i]), "other bytes came back");
+    assert(Buffer.compare(data, back) === 0, "other bytes came back");
   });
 }

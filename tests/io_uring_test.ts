@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { eventually, pause, serves, test } from "./common.ts";
 import { crowds } from "./crowd.ts";
@@ -27,7 +28,7 @@ test("io_uring.ts: more at once than there are buffers for", async () => {
 
 test("io_uring.ts: what did not fit goes out before what came later", async () => {
   await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
-  await Promise.all([1, 2, 3, 4].map(async (i) => {
+  await Promise.all([1, 2].map(async (i) => {
     using conn = await connect(server.port);
     const data = new Uint8Array(
       new Uint32Array(3 << 20).map((_, word) => i * word).buffer,
@@ -36,7 +37,7 @@ test("io_uring.ts: what did not fit goes out before what came later", async () =
     let sent = 0;
     const sending = (async () => {
       while (sent < data.length) {
-        const end = sent + 8192 + 1024 * i;
+        const end = sent + 20480 + 1024 * i;
         await send(conn, data.subarray(sent, end));
         sent = Math.min(end, data.length);
         await pause(0);
@@ -46,7 +47,7 @@ test("io_uring.ts: what did not fit goes out before what came later", async () =
     assert(sent < data.length);
     const back = await receive(conn, data.length);
     await sending;
-    assert(data.every((byte, at) => byte === back[at]), "not in order");
+    assert(Buffer.compare(data, back) === 0, "not in order");
   }));
 });
 
