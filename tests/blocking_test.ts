@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { HELLO, pause, talks, test } from "./common.ts";
-import { connect, exchange, receive, send, start } from "./harness.ts";
+import { HELLO, talks, test } from "./common.ts";
+import { connect, exchange, pause, receive, send, start } from "./harness.ts";
 
 talks("blocking.ts", [], "</dev/null");
 

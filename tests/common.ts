@@ -6,8 +6,10 @@ import {
   client,
   connect,
   cpuTime,
+  eventually,
   exchange,
   memory,
+  pause,
   receive,
   reset,
   rest,
@@ -22,16 +24,6 @@ import {
 export const test = suite("at the same time");
 
 export const HELLO = "hello sir\n";
-export const pause = (ms: number) =>
-  new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Tries again until `check` is true: for what the kernel tells nobody of. */
-export async function eventually(check: () => boolean, what: string) {
-  for (let tries = 0; !check(); tries++) {
-    assert(tries < 500, what);
-    await pause(10);
-  }
-}
 
 /** Bytes that no two places of have alike: what is lost or moved shows. */
 function pattern(size: number): Uint8Array<ArrayBuffer> {

@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Play, svg } from "../figure.ts";
-import { eventually } from "./common.ts";
-import { run } from "./harness.ts";
+import { eventually, run } from "./harness.ts";
 
 const root = new URL("..", import.meta.url);
 
@@ -38,7 +37,10 @@ function wellFormed(xml: string) {
 }
 
 Deno.test("compare.ts: what it shows is what happened", async (test) => {
-  const names = "blocking nonblocking select poll epoll_http async".split(" ");
+  const names =
+    "blocking nonblocking select poll epoll_http signal async io_uring".split(
+      " ",
+    );
   const played = await Promise.all(names.map(async (name) => {
     const { code, stdout, stderr } = await compare(["--json", "--only", name]);
     assertEquals({ code, stderr }, { code: 0, stderr: "" });
@@ -48,7 +50,7 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
     return [name, plays[0]] as [string, Play];
   }));
   const plays = Object.fromEntries(played);
-  const { blocking, nonblocking, async, ...rest } = plays;
+  const { blocking, nonblocking, signal, async, ...rest } = plays;
 
   await test.step("the blocking server is held by one client", () => {
     const [first, second] = blocking.clients;
@@ -85,11 +87,13 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
       assert(play.held > 0.7, `${play.script}: ${play.held}`);
       assert(play.calls! > 5);
     }
-    for (const { held, script } of [nonblocking, async]) {
+    for (const { held, script } of [nonblocking, signal, async]) {
       assert(held < 0.3, `${script}: ${held}`);
     }
     assertEquals(async.calls, null);
-    assert(async.spans.some(({ state }) => state === "free"));
+    for (const { spans } of [signal, async]) {
+      assert(spans.some(({ state }) => state === "free"));
+    }
   });
 
   await test.step("a lane has no holes and nothing twice", () => {

@@ -1,10 +1,11 @@
 /** For servers that are told of many things at once: is nothing missed? */
 import { Buffer } from "node:buffer";
 import { assert, assertEquals } from "@std/assert";
-import { eventually, test } from "./common.ts";
+import { test } from "./common.ts";
 import {
   connect,
   cpuTime,
+  eventually,
   exchange,
   memory,
   receive,

@@ -4,12 +4,13 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { fills, pause, stands, test } from "./common.ts";
+import { fills, stands, test } from "./common.ts";
 import {
   client,
   connect,
   cpuTime,
   memory,
+  pause,
   receive,
   reset,
   rest,

@@ -2,6 +2,8 @@
  * What the tests share: a script as a process, its output as it comes, and
  * both ways to talk to it, through client.ts and through a raw connection.
  */
+import { assert } from "@std/assert";
+
 const needed = ["net", "run", "read", "ffi", "env", "sys"] as const;
 for (const name of needed) {
   if ((await Deno.permissions.query({ name })).state !== "granted") {
@@ -245,6 +247,17 @@ export function cpuTime(pid: number): number {
 export function memory(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024;
+}
+
+export const pause = (ms: number) =>
+  new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Tries again until `check` is true: for what the kernel tells nobody of. */
+export async function eventually(check: () => boolean, what: string) {
+  for (let tries = 0; !check(); tries++) {
+    assert(tries < 500, what);
+    await pause(10);
+  }
 }
 
 /** Whether a command is installed. */

@@ -1,8 +1,17 @@
 import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { eventually, pause, serves, test } from "./common.ts";
+import { serves, test } from "./common.ts";
 import { crowds } from "./crowd.ts";
-import { connect, exchange, exists, receive, send, start } from "./harness.ts";
+import {
+  connect,
+  eventually,
+  exchange,
+  exists,
+  pause,
+  receive,
+  send,
+  start,
+} from "./harness.ts";
 
 serves("io_uring.ts");
 crowds("io_uring.ts");

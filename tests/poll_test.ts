@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { eventually, HELLO, serves, test } from "./common.ts";
-import { connect, exchange, start } from "./harness.ts";
+import { HELLO, serves, test } from "./common.ts";
+import { connect, eventually, exchange, start } from "./harness.ts";
 
 serves("poll.ts");
 

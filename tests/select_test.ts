@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { eventually, HELLO, serves, test } from "./common.ts";
-import { connect, exchange, rest, start } from "./harness.ts";
+import { HELLO, serves, test } from "./common.ts";
+import { connect, eventually, exchange, rest, start } from "./harness.ts";
 
 serves("select.ts");
 

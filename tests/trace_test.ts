@@ -1,6 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
-import { eventually } from "./common.ts";
-import { client, connect, exchange, exists, reset, start } from "./harness.ts";
+import {
+  client,
+  connect,
+  eventually,
+  exchange,
+  exists,
+  reset,
+  start,
+} from "./harness.ts";
 
 /** A line of the trace without its times. */
 const call = (line: string) =>
