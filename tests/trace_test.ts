@@ -63,7 +63,13 @@ const KERNEL = { select: "pselect6", recv: "recvfrom", send: "sendto" };
 const ABOUT_ONE =
   /^(accept4|recvfrom|sendto|close|getsockname|shutdown|fcntl)$/;
 
-for (const script of ["select", "poll", "epoll_http", "blocking"]) {
+const SLEEPS = {
+  select: "select",
+  poll: "poll",
+  epoll_http: "epoll_wait",
+  blocking: "accept4",
+};
+for (const [script, call] of Object.entries(SLEEPS)) {
   Deno.test({
     name: `--trace: ${script}.ts tells what strace sees, call by call`,
     ignore: !(await exists("strace")),
@@ -84,7 +90,8 @@ for (const script of ["select", "poll", "epoll_http", "blocking"]) {
         reset(conn);
         await server.until("ECONNRESET");
       }
-      await server.until(/"phase":"call"[^\n]*\n$/); // asleep in its last call
+      // Asleep in its last call, which has not returned.
+      await server.until(RegExp(`"call":"${call}","phase":"call"[^\n]*\n$`));
       await server.stop();
       let strace = "";
       await eventually(() => {
