@@ -71,7 +71,7 @@ function watch(op: number, fd: number, events: number): boolean {
 // move to the end of a Set of thousands costs as much as a request: who is
 // wound up again within a step stays where it is, and may take a step longer.
 const LINGER = 2; // seconds
-const STEP = 1000 * options.timeout / 16; // ms
+const STEP = Math.min(500, 1000 * options.timeout / 16); // ms
 const waiting = new Set<Connection>();
 const leaving = new Set<Connection>();
 let now = Date.now();
@@ -111,7 +111,7 @@ class Connection {
   expire() {
     const { peer } = this;
     const bytes = peer.unsent ? undefined : this.#http.late(options.timeout);
-    if (!bytes) return this.#end();
+    if (!bytes) return this.#end("timed out");
     peer.send(bytes);
     this.#wait(true);
   }

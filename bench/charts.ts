@@ -244,6 +244,7 @@ function curves(results: Results, rows: Row[]): TopLevelSpec {
       title: "idle connections",
       values: levels(rows),
       labelExpr: "format(datum.value, ',')", // as they are, not as 9e+2
+      labelOverlap: false,
     },
   } as const;
   const y = {
