@@ -55,6 +55,7 @@ const event = new Uint32Array(WORDS);
 const options = serverOptions("serves HTTP to many clients with epoll(7)", {
   port: [8080, "port to listen on; 0 lets the system choose"],
   timeout: [10, "seconds a client may take for a request, or be idle"],
+  echo: [false, "answer with the body of the request, if it has one"],
 });
 const listener = new Listener(listen(options, "http://"));
 const connections: (Connection | undefined)[] = []; // by descriptor
