@@ -113,7 +113,8 @@ export function options<const F extends Flags>(about: string, flags: F) {
   const misused = args.find((arg) =>
     boolean.includes(/^--(.+?)=/.exec(arg)?.[1] ?? "")
   );
-  if (misused) bad(`${misused.replace(/=.*/s, "")} takes no value`);
+  const but = misused?.startsWith("--trace=") ? " but json" : "";
+  if (misused) bad(`${misused.replace(/=.*/s, "")} takes no value${but}`);
   if (unknown.length) bad(`unknown argument ${unknown[0]}`);
   return values as Options<F>;
 }
