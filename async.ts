@@ -43,14 +43,14 @@ async function serve(conn: Deno.TcpConn) {
   peer.leave(why);
 }
 
-let said = false;
+let full = -Infinity; // when we last had no descriptor for a client
 while (true) {
   try {
     for await (const conn of listener) serve(conn);
   } catch (error) {
     if (error instanceof Deno.errors.NotConnected) continue; // already reset
-    if (!said) warn(`cannot accept: ${reason(error)}`);
-    said = true;
+    if (Date.now() - full > 5000) warn(`cannot accept: ${reason(error)}`);
+    full = Date.now();
     await new Promise((room) => setTimeout(room, 1000));
   }
 }

@@ -28,6 +28,7 @@ const listener = new Listener(listen(options));
 const flags = fcntl(listener.fd, F_GETFL, 0);
 fcntl(listener.fd, F_SETFL, flags & ~O_NONBLOCK);
 const typed = lines();
+const chunk = new Uint8Array(4096);
 let ended = false;
 
 while (true) {
@@ -53,11 +54,19 @@ function ask(): Uint8Array<ArrayBuffer> | undefined {
   ended = true;
 }
 
+/** What cannot be read, like a folder, has ended. */
+function read(): number | null {
+  try {
+    return Deno.stdin.readSync(chunk);
+  } catch {
+    return null;
+  }
+}
+
 function* lines() {
   const decoder = new TextDecoder();
-  const chunk = new Uint8Array(4096);
   let text = "";
-  for (let n; (n = Deno.stdin.readSync(chunk));) {
+  for (let n; (n = read());) {
     const whole =
       (text + decoder.decode(chunk.subarray(0, n), { stream: true }))
         .split("\n");

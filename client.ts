@@ -36,7 +36,10 @@ async function send(data: Uint8Array) {
 
 /** Bytes in, bytes out. At the end of the input the server may finish. */
 async function pipe() {
-  for await (const chunk of Deno.stdin.readable) await send(chunk);
+  const input = Deno.stdin.readable[Symbol.asyncIterator]();
+  const next = () =>
+    input.next().catch((error) => fail(`cannot read stdin: ${reason(error)}`));
+  for (let chunk; !(chunk = await next()).done;) await send(chunk.value);
   sentAll = true;
   await conn.closeWrite();
 }
@@ -54,7 +57,7 @@ function terminal() {
     for await (const line of rl) {
       partial = "";
       rl.setPrompt(":");
-      rl.prompt();
+      rl.prompt(true); // more may have been typed already
       await send(new TextEncoder().encode(line + "\n"));
     }
     say("");
@@ -85,16 +88,17 @@ function terminal() {
 const { type, show, end } = atTerminal
   ? terminal()
   : { type: pipe, show: print, end: () => {} };
+let lost: unknown; // why nothing more can be sent: what has come is shown first
 const typing = type();
-typing.catch(() => {}); // a server that is gone shows when we read
+typing.catch((error) => lost ??= error);
 
 try {
   const inbox = new Uint8Array(65536);
   for (let n; (n = await conn.read(inbox));) show(inbox.subarray(0, n));
 } catch (error) {
-  end();
-  fail(`lost the server: ${reason(error)}`);
+  lost ??= error;
 }
 end();
+if (lost) fail(`lost the server: ${reason(lost)}`);
 if (!sentAll) warn("the server hung up");
 Deno.exit(0);

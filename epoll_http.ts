@@ -75,7 +75,7 @@ const LINGER = 2; // seconds
 const STEP = Math.min(500, 1000 * options.timeout / 16); // ms
 const waiting = new Set<Connection>();
 const leaving = new Set<Connection>();
-let now = Date.now();
+let now = performance.now();
 
 class Connection {
   due = 0;
@@ -179,7 +179,7 @@ function expire(): number {
 watch(EPOLL_CTL_ADD, listener.fd, EPOLLIN);
 for (let watched = true;;) {
   const n = waited("epoll_wait", epoll_wait(epfd, ready, MAX_EVENTS, expire()));
-  now = Date.now();
+  now = performance.now();
   let knock = listener.full;
   for (let i = 0; i < n; i++) {
     const fd = ready[i * WORDS + WORDS - 2];

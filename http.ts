@@ -24,19 +24,20 @@ const MAX_BODY = 1024 * 1024;
 const MAX_CHUNK_LINE = 1024;
 
 const [HTAB, LF, CR, SP, SLASH, COLON] = [9, 10, 13, 32, 47, 58];
-// What a byte may be part of: a token (a method, the name of a field), a word
-// of visible ASCII (a target, a version), the value of a field.
+// What a byte may be part of: a token (a method, the name of a field), a target
+// (RFC 3986, and what browsers leave as it is in a query), a field's value.
 const TOKEN = 1;
-const WORD = 2;
+const TARGET = 2;
 const VALUE = 4;
 const NAME = 8; // of a host, most of the time
 const is = new Uint8Array(256).map((_, byte) => {
   const word = byte > 0x20 && byte < 0x7f;
   const token = word &&
     !'"(),/:;<=>?@[\\]{}'.includes(String.fromCharCode(byte));
+  const target = word && !'"#<>'.includes(String.fromCharCode(byte));
   const value = word || byte > 0x7f || byte === SP || byte === HTAB;
   const name = /[0-9A-Za-z.-]/.test(String.fromCharCode(byte));
-  return (token ? TOKEN : 0) | (word ? WORD : 0) | (value ? VALUE : 0) |
+  return (token ? TOKEN : 0) | (target ? TARGET : 0) | (value ? VALUE : 0) |
     (name ? NAME : 0);
 });
 const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
@@ -188,7 +189,7 @@ export class RequestReader {
     const method = this.method = text(data, from, i);
     if (!method || data[i] !== SP) bad("no method before the first space");
     const target = ++i;
-    while (is[data[i]] & WORD) i++;
+    while (is[data[i]] & TARGET) i++;
     if (i === target || data[i] !== SP) {
       bad("no request target after the method");
     }
@@ -203,7 +204,7 @@ export class RequestReader {
     if (method === "CONNECT") throw new Refusal(501, "no tunnels here");
     if (
       data[target] !== SLASH &&
-      !/^[A-Za-z][A-Za-z0-9+.-]*:\/\/./.test(text(data, target, i)) &&
+      !/^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?]/.test(text(data, target, i)) &&
       !(method === "OPTIONS" && text(data, target, i) === "*")
     ) bad("a request target that is neither a path nor a URI");
     this.#host = false;

@@ -37,6 +37,11 @@ const polled = ([fds, n]: Arg[], half: 0 | 16) =>
     .map(([fd, word]) => fd + events("POLL", word >> half & 0xffff))
     .join(", ");
 
+/** The flags of an open file, as far as they say how it waits. */
+const flags = (mask: number) =>
+  Object.entries({ O_RDWR: 2, O_NONBLOCK: 0o4000, O_ASYNC: 0o20000 })
+    .filter(([, bit]) => mask & bit).map(([name]) => name).join("|") || "0";
+
 const numbers: Telling = [
   (args) => args.filter((arg) => typeof arg === "number").join(", "),
   (_, result) => ` → ${result}`,
@@ -89,6 +94,18 @@ export class Tracer {
       ([, , size], n) => n === size ? "" : ` → ${n} bytes`,
     ],
     close: descriptor,
+    getpeername: descriptor,
+    fcntl: [
+      ([fd, command, arg]) =>
+        `${fd}, ${
+          { 3: "F_GETFL", 4: "F_SETFL", 8: "F_SETOWN" }[command as number]
+        }` + (command === 4
+          ? `, ${flags(arg as number)}`
+          : command === 8
+          ? `, ${arg}`
+          : ""),
+      ([, command], result) => command === 3 ? ` → ${flags(result)}` : "",
+    ],
     getsockname: descriptor,
   };
 

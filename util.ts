@@ -17,11 +17,17 @@ const SOCK_CLOEXEC = 0o2000000;
 
 /** Writes all bytes to stdout; once nobody reads it, ends as SIGPIPE would. */
 export function print(bytes: Uint8Array, to = Deno.stdout) {
-  try {
-    while (bytes.length) bytes = bytes.subarray(to.writeSync(bytes));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-    Deno.exit(128 + constants().signals.SIGPIPE);
+  while (bytes.length) {
+    try {
+      bytes = bytes.subarray(to.writeSync(bytes));
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) {
+        Deno.exit(128 + constants().signals.SIGPIPE);
+      } else if (!(error instanceof Deno.errors.WouldBlock)) {
+        fail(`cannot write: ${reason(error)}`);
+      } // else somebody has made it non-blocking: as if it blocked
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
   }
 }
 
@@ -101,12 +107,13 @@ export function options<const F extends Flags>(about: string, flags: F) {
   const values: Record<string, Value> = {};
   for (const [name, [preset]] of Object.entries(all)) {
     const value = given[name] ?? preset;
+    const not = value === "" ? "" : `, not "${value}"`;
     const number = /^(\d+\.?\d*|\.\d+)$/.test(`${value}`) ? Number(value) : -1;
     if (name === "port" && (number !== number >>> 0 || number > 65535)) {
-      bad(`--port takes a number from 0 to 65535, not "${value}"`);
+      bad(`--port takes a number from 0 to 65535${not}`);
     } else if (name !== "port" && typeof preset === "number") {
       const fits = number > 0 && number <= 1e6;
-      if (!fits) bad(`--${name} takes a number above 0, not "${value}"`);
+      if (!fits) bad(`--${name} takes a number above 0${not}`);
     } else if (given[name] === "") bad(`--${name} takes a value`);
     values[name] = typeof preset === "number" ? number : value as Value;
   }
@@ -115,6 +122,7 @@ export function options<const F extends Flags>(about: string, flags: F) {
   );
   const but = misused?.startsWith("--trace=") ? " but json" : "";
   if (misused) bad(`${misused.replace(/=.*/s, "")} takes no value${but}`);
+  unknown.push(...given._ as string[]); // what stands behind --
   if (unknown.length) bad(`unknown argument ${unknown[0]}`);
   return values as Options<F>;
 }
@@ -212,22 +220,23 @@ export function listen(
   { hostname, port }: { hostname: string; port: number },
   scheme = "",
 ): Deno.TcpListener {
+  let listener;
   try {
-    const listener = Deno.listen({ hostname, port });
-    const at = authority(listener.addr.hostname, listener.addr.port);
-    const reach = scheme ? `curl ${scheme}${at}/` : `deno run -A client.ts` +
-      (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
-      (listener.addr.port === 5666 ? "" : ` --port ${listener.addr.port}`);
-    say(`${script}: listening on ${scheme}${at}${scheme && "/"}`);
-    say(`in another terminal: ${reach}`);
-    settle();
-    return tracer ? tracer.promises(listener, "") : listener;
+    listener = Deno.listen({ hostname, port });
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) {
       fail("listens: run with --allow-net, or -A");
     }
     fail(`cannot listen on ${authority(hostname, port)}: ${reason(error)}`);
   }
+  const at = authority(listener.addr.hostname, listener.addr.port);
+  const reach = scheme ? `curl ${scheme}${at}/` : `deno run -A client.ts` +
+    (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
+    (listener.addr.port === 5666 ? "" : ` --port ${listener.addr.port}`);
+  say(`${script}: listening on ${scheme}${at}${scheme && "/"}`);
+  say(`in another terminal: ${reach}`);
+  settle();
+  return tracer ? tracer.promises(listener, "") : listener;
 }
 
 /**
@@ -266,13 +275,16 @@ const sockaddr = new DataView(new ArrayBuffer(28));
 const socklen = new Uint32Array(1);
 
 function sockname(): string {
-  const word = (i: number) => sockaddr.getUint16(i);
-  const v6 = () =>
-    [8, 10, 12, 14, 16, 18, 20, 22].map((i) => word(i).toString(16));
+  const dotted = (at: number) =>
+    [0, 1, 2, 3].map((i) => sockaddr.getUint8(at + i)).join(".");
+  const words = [8, 10, 12, 14, 16, 18, 20, 22]
+    .map((i) => sockaddr.getUint16(i).toString(16)).join(":");
   const hostname = sockaddr.getUint16(0, true) === 2
-    ? [4, 5, 6, 7].map((i) => sockaddr.getUint8(i)).join(".")
-    : new URL(`http://[${v6().join(":")}]`).hostname.slice(1, -1);
-  return authority(hostname, word(2));
+    ? dotted(4)
+    : words.startsWith("0:0:0:0:0:ffff:") // IPv4, by way of IPv6
+    ? `::ffff:${dotted(20)}`
+    : new URL(`http://[${words}]`).hostname.slice(1, -1);
+  return authority(hostname, sockaddr.getUint16(2));
 }
 
 /** The name of a client that was accepted without asking for it. */

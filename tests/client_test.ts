@@ -79,6 +79,11 @@ Deno.test({
     await it.until("\\u{1b}[2J");
     await it.write("\x1b[A\r"); // the key for the line before
     assertEquals(await receive(conn, 6), bytes("hallo\n"));
+    await it.write("one\ntwo\nthr"); // pasted, and not all of it
+    assertEquals(await receive(conn, 8), bytes("one\ntwo\n"));
+    await it.until(/thr[^\n]*$/);
+    await it.write("ee\r");
+    assertEquals(await receive(conn, 6), bytes("three\n"));
     await it.write("\x04");
     assertEquals((await it.status).code, 0);
     assertEquals(await receive(conn, 1), new Uint8Array(0));

@@ -256,7 +256,7 @@ export function stands(
       [
         ["--port"],
         2,
-        '--port takes a number from 0 to 65535, not ""; see --help',
+        "--port takes a number from 0 to 65535; see --help",
       ],
       [["--echo=maybe"], 2, "--echo takes no value; see --help"],
       [

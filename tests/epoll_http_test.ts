@@ -170,6 +170,16 @@ const refused: [string, string, number | number[]][] = [
     400,
   ],
   [
+    "RFC 9112, 3.2: a target with a fragment",
+    "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+    400,
+  ],
+  [
+    "RFC 9110, 4.2.1: a target without an authority",
+    "GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n",
+    400,
+  ],
+  [
     "RFC 9112, 3.2.2: an absolute target",
     "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
     OK,
