@@ -66,6 +66,8 @@ function terminal() {
 
   /** Leaves the terminal as it was, and the cursor on a line of its own. */
   function end() {
+    rl.setPrompt(printable(partial));
+    rl.prompt(true);
     rl.close();
     say("");
   }

@@ -341,7 +341,7 @@ const stranger = wanted.find((model) =>
 );
 if (stranger !== undefined) {
   const known = models.map(({ script }) => name(script)).join(", ");
-  fail(`no model called "${escaped(stranger)}": there are ${known}`, 2);
+  fail(`--only takes ${known}, not "${escaped(stranger)}"; see --help`, 2);
 }
 const cast = models.filter(({ script }) =>
   wanted.includes("all") || wanted.includes(name(script))

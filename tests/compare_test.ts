@@ -164,7 +164,10 @@ Deno.test("compare.ts: --only, a picture, and models that cannot play", async ()
 
 Deno.test("compare.ts: bad flags and models get one line", async () => {
   const usage: [string[], RegExp][] = [
-    [["--only", "select,pol"], /no model called "pol": there are blocking, /],
+    [
+      ["--only", "select,pol"],
+      /--only takes blocking, .*, not "pol"; see --help/,
+    ],
     [["--only", ""], /--only takes a value; see --help/],
     [["--beat", "0"], /--beat takes a number above 0.*, not "0"; see --help/],
     [["--svg"], /--svg takes a value; see --help/],
