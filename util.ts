@@ -148,13 +148,10 @@ export function serverOptions<const F extends Flags>(about: string, own?: F) {
 let errnoView: Deno.UnsafePointerView;
 
 // Loaded only when asked for: who does not trace pays nothing, not a wrapper.
-const tracing = Deno.args.find((arg) => /^--trace(=json)?$/.test(arg));
-const tracer = tracing &&
-  await import("./trace.ts")
-    .then(({ Tracer }) =>
-      new Tracer(tracing === "--trace=json", print, escaped)
-    )
-    .catch(() => fail("--trace needs trace.ts beside util.ts"));
+if (Deno.args.some((arg) => /^--trace(=json)?$/.test(arg))) {
+  await import("./lib/trace.ts")
+    .catch(() => fail("--trace needs lib/trace.ts beside util.ts"));
+}
 
 /** Opens libc for the given system calls; ends the script where there is none. */
 export function libc<const S extends Deno.ForeignLibraryInterface>(symbols: S) {
@@ -169,8 +166,7 @@ export function libc<const S extends Deno.ForeignLibraryInterface>(symbols: S) {
         __errno_location: { parameters: [], result: "pointer" },
       }).symbols.__errno_location()!,
     );
-    const calls = Deno.dlopen("libc.so.6", symbols).symbols;
-    return tracer ? tracer.calls(calls, () => errnoView.getInt32()) : calls;
+    return Deno.dlopen("libc.so.6", symbols).symbols;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotCapable)) throw error;
     fail("calls libc: run with --allow-net --allow-ffi, or -A");
@@ -199,7 +195,7 @@ const calls = () =>
 let sys: ReturnType<typeof calls>;
 
 /** Why the last system call returned -1. @see errno(3) */
-export const errno = () => tracer ? tracer.errno : errnoView.getInt32();
+export const errno = () => errnoView.getInt32();
 
 /**
  * The result of a system call that waits; 0, nothing ready, when a signal cut
@@ -236,7 +232,7 @@ export function listen(
   say(`${script}: listening on ${scheme}${at}${scheme && "/"}`);
   say(`in another terminal: ${reach}`);
   settle();
-  return tracer ? tracer.promises(listener, "") : listener;
+  return listener;
 }
 
 /**
