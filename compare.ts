@@ -17,7 +17,7 @@ import {
   type State,
   svg,
   type Visit,
-} from "./figure.ts";
+} from "./lib/figure.ts";
 import { escaped, fail, options, print, reason, say, warn } from "./util.ts";
 
 const given = options("plays the same scene to each model, and draws it", {

@@ -28,6 +28,8 @@ export interface Told {
   error?: string;
   /** For how long it had the thread, in ms: all its time, or none of it. */
   held?: number;
+  /** Set on both lines of a call that returned a promise, and holds nobody. */
+  promised?: true;
   /** For how long a promise was out, in ms. */
   waited?: number;
   /** How often a timer of 10 ms ticked meanwhile, if the thread was free. */
@@ -328,9 +330,10 @@ function place(): string | undefined {
   }
 }
 
-function called(call: string, asked: string) {
+function called(call: string, asked: string, promised?: true) {
   const requests = call === "io_uring_enter" ? ring.asked : undefined;
-  if (json) line({ call, phase: "call", at: place(), asked, requests });
+  const told = { call, phase: "call", at: place(), asked } as const;
+  if (json) line({ ...told, promised, requests });
   else {
     const end = wholeLines ? " …\n" : "";
     write(`${margin()}${paint(36, call)}(${asked}${end}`);
@@ -444,6 +447,21 @@ Object.assign(Deno, {
   },
 });
 
+// Where somebody types the answers, the thread stands there as well.
+const { stdin } = Deno;
+const readSync = stdin.readSync.bind(stdin);
+Object.assign(stdin, {
+  readSync(data: Uint8Array) {
+    called("read", "0");
+    const begin = performance.now();
+    const result = readSync(data);
+    const held = performance.now() - begin;
+    const answered = result ? `, ${message(data, result)}` : " → 0";
+    returned({ call: "read", asked: "0", answered, result: result ?? 0, held });
+    return result;
+  },
+});
+
 // ------------------------------------------------------------------- promises
 
 /**
@@ -460,12 +478,17 @@ async function promised<T>(
   ticking = true;
   const begin = performance.now();
   const before = ticks;
-  if (json) called(call, asked);
+  if (json) called(call, asked, true);
   else write(`${margin()}${paint(36, call)}(${asked}) promised\n`);
   const end = (told: Partial<Told>) => {
     const waited = performance.now() - begin;
     const answered = told.answered ?? "";
-    const free = { held: 0, waited, ticks: ticks - before };
+    const free = {
+      held: 0,
+      promised: true as const,
+      waited,
+      ticks: ticks - before,
+    };
     returned({ call, asked, ...told, answered, ...free });
   };
   try {
