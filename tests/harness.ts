@@ -119,6 +119,23 @@ export function run(
   };
 }
 
+/** A copy of a script in a folder of its own, in which something is replaced. */
+export async function altered(script: string, from: string, to: string) {
+  const dir = await Deno.makeTempDir();
+  const files = [script, "util.ts", "lib/trace.ts", "deno.json", "deno.lock"];
+  await Deno.mkdir(`${dir}/lib`);
+  for (const file of files) {
+    await Deno.copyFile(new URL(file, root), `${dir}/${file}`);
+  }
+  const text = await Deno.readTextFile(`${dir}/${script}`);
+  assert(text.includes(from), `${script} has no ${from}`);
+  await Deno.writeTextFile(`${dir}/${script}`, text.replace(from, to));
+  return {
+    script: `${dir}/${script}`,
+    [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }),
+  };
+}
+
 /** Starts a server on a free port, and waits until it listens. */
 export async function start(
   script: string,
