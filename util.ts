@@ -207,10 +207,9 @@ export function listen(
     const listener = Deno.listen({ hostname, port });
     const { addr } = listener;
     const at = `${scheme}${authority(addr)}${scheme && "/"}`;
-    const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
-    const reach = scheme ? `curl ${at}` : `${npx}deno run -A client.ts` +
-      (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
-      (addr.port === 5666 ? "" : ` --port ${addr.port}`);
+    const reach = scheme
+      ? `curl ${at}`
+      : command("client.ts", { hostname, port: addr.port });
     say(`${script}: listening on ${at}\nin another terminal: ${reach}`);
     // Deno sets up its signals half a second after the start, and panics if no
     // descriptor is left then: have it done before there is a client.
@@ -224,6 +223,16 @@ export function listen(
     fail(`cannot listen on ${authority({ hostname, port })}: ${why}`);
   }
 }
+
+/** What runs a script for that address: `deno run -A client.ts --port 80`. */
+export const command = (
+  script: string,
+  { hostname, port }: { hostname: string; port: number },
+) =>
+  (Deno.execPath().includes("node_modules") ? "npx -y " : "") +
+  `deno run -A ${script}` +
+  (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
+  (port === 5666 ? "" : ` --port ${port}`);
 
 /** `127.0.0.1:5666`, `[::1]:5666`. */
 export const authority = (addr: { hostname: string; port: number }) =>
