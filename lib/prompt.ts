@@ -118,7 +118,8 @@ export class Prompt {
 
   /** Writes what stays. */
   #write(text: string) {
-    this.#put(text);
+    const full = this.#partial && !this.#column; // a row, and it has ended
+    this.#put(full ? text.replace(/^\n/, "") : text);
     this.#cursor.row = 0;
     this.#column = this.#cursor.column;
     const all = this.#partial + text;

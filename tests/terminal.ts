@@ -6,7 +6,7 @@
 import unicode from "npm:@xterm/addon-unicode11@0.9.0";
 import xterm from "npm:@xterm/headless@6.0.0";
 import { assertEquals } from "@std/assert";
-import { exists, PATIENCE, pause, root } from "./harness.ts";
+import { exists, PATIENCE, pause, root, suite } from "./harness.ts";
 
 /** A suite of tests at a terminal: skipped where there can be none. */
 export async function terminals(name: string) {
@@ -26,11 +26,7 @@ export class Terminal implements AsyncDisposable {
   readonly #drawn: Promise<void>;
   #device = "";
 
-  private constructor(
-    columns: number,
-    rows: number,
-    shell: string,
-  ) {
+  private constructor(columns: number, rows: number) {
     this.#emulator = new xterm.Terminal({
       cols: columns,
       rows,
@@ -38,7 +34,7 @@ export class Terminal implements AsyncDisposable {
     });
     this.#emulator.loadAddon(new unicode.Unicode11Addon());
     this.#emulator.unicode.activeVersion = "11";
-    const start = `stty cols ${columns} rows ${rows}; tty; exec ${shell}`;
+    const start = `stty cols ${columns} rows ${rows}; tty; exec sh -i`;
     this.#child = new Deno.Command("script", {
       args: ["-qfc", start, "/dev/null"],
       cwd: root,
@@ -59,13 +55,9 @@ export class Terminal implements AsyncDisposable {
     this.#drawn = this.#draw();
   }
 
-  /**
-   * A terminal with a shell that waits for commands.
-   */
-  static async open(
-    { columns = 60, rows = 24, shell = "sh -i" } = {},
-  ): Promise<Terminal> {
-    const terminal = new Terminal(columns, rows, shell);
+  /** Opens one, and waits for the shell's `$`. */
+  static async open(columns = 60, rows = 24): Promise<Terminal> {
+    const terminal = new Terminal(columns, rows);
     await terminal.until(/^\/dev\/\S+\n.*[$#]$/);
     terminal.#device = terminal.screen().split("\n")[0];
     await terminal.run("PS1='$ '; clear", "$");
