@@ -41,6 +41,7 @@ export class Prompt {
   #partial = ""; // a line that has not come as a whole stands before the prompt
   #column = 0; // where that ends, and the prompt begins
   #cursor = { row: 0, column: 0 }; // rows below that, column of the screen
+  #wraps?: boolean; // whether this terminal does so anew when it is resized
   #cr = ""; // a \r that has come last: what follows may be its \n
   #closed = false;
 
@@ -182,12 +183,15 @@ export class Prompt {
     const before = this.#partial + this.sign + printable(line.slice(0, cursor));
     const start = end(this.#partial, 0, columns);
     const at = end(before, 0, columns);
-    const [found] = [
-      { ...this.#cursor, start: this.#column },
-      { row: at.row - start.row, column: at.column, start: start.column },
-    ]
-      .filter((place) => Math.min(place.column, columns - 1) === column)
-      .sort((a, b) => a.row - b.row); // in doubt a row too few is erased
+    const same = { ...this.#cursor, start: this.#column };
+    const anew = { ...at, row: at.row - start.row, start: start.column };
+    const fits = [same, anew].filter((place) =>
+      Math.min(place.column, columns - 1) === column
+    );
+    if (fits.length === 1) this.#wraps = fits[0] === anew;
+    // In doubt rather a row too few is erased than one too many.
+    const found = fits.find((place) => (place === anew) === this.#wraps) ??
+      fits.sort((a, b) => a.row - b.row)[0];
     if (found) this.#cursor.row = found.row, this.#column = found.start;
     else this.#move("\n");
     this.#draw();

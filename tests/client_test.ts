@@ -213,9 +213,9 @@ test("the window changes its width", async () => {
   await using it = await typing();
   const { terminal, conn } = it;
   await send(conn, "one\ntwo\npart ");
-  const draft = "d".repeat(90);
+  const draft = "d".repeat(130);
   await terminal.type(draft);
-  for (const columns of [60, 40, 120, 61, 30, 60]) {
+  for (const columns of [61, 40, 120, 60, 30, 60]) {
     await terminal.resize(columns);
     const rows = wrapped("part :" + draft, columns);
     await terminal.stands(`one\ntwo\n${rows}`);
