@@ -183,11 +183,11 @@ export function listen(
 ): Deno.TcpListener {
   try {
     const listener = Deno.listen({ hostname, port });
-    const at = `${scheme}${authority(listener.addr)}${scheme && "/"}`;
-    const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
-    const to = (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
-      (listener.addr.port === 5666 ? "" : ` --port ${listener.addr.port}`);
-    const reach = scheme ? `curl ${at}` : `${npx}deno run -A client.ts${to}`;
+    const { addr } = listener;
+    const at = `${scheme}${authority(addr)}${scheme && "/"}`;
+    const reach = scheme
+      ? `curl ${at}`
+      : command("client.ts", { hostname, port: addr.port });
     say(`${script}: listening on ${at}\nin another terminal: ${reach}`);
     // Deno sets up its signals half a second after the start, and panics if no
     // descriptor is left then: have it done before there is a client.
@@ -202,6 +202,15 @@ export function listen(
     fail(`cannot listen on ${authority({ hostname, port })}: ${why}`);
   }
 }
+/** What runs a script for that address: `deno run -A client.ts --port 80`. */
+export const command = (
+  script: string,
+  { hostname, port }: { hostname: string; port: number },
+) =>
+  (Deno.execPath().includes("node_modules") ? "npx -y " : "") +
+  `deno run -A ${script}` +
+  (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
+  (port === 5666 ? "" : ` --port ${port}`);
 // struct sockaddr_in:  family 2 bytes, port 2 (big-endian), address 4
 // struct sockaddr_in6: family 2 bytes, port 2 (big-endian), flow 4, address 16
 const sockaddr = new Uint8Array(28);

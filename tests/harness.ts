@@ -12,8 +12,8 @@ for (const name of needed) {
   }
 }
 
-const root = new URL("..", import.meta.url);
-const PATIENCE = 15_000; // ms until a test gives up on something
+export const root = new URL("..", import.meta.url);
+export const PATIENCE = 15_000; // ms until a test gives up on something
 
 /** A running script. */
 export interface Running extends AsyncDisposable {
