@@ -43,7 +43,14 @@ export function run(
   args: string[] = [],
   shell = (command: string) => `exec ${command}`,
 ): Running {
-  const command = [Deno.execPath(), "run", "-A", script, ...args];
+  const command = [
+    Deno.execPath(),
+    "run",
+    "--no-code-cache", // out of descriptors, Deno would delete it for everyone
+    "-A",
+    script,
+    ...args,
+  ];
   const child = new Deno.Command("sh", {
     args: ["-c", shell(command.map((word) => `'${word}'`).join(" "))],
     cwd: root,
