@@ -15,6 +15,7 @@
  * more than once for one request 6.0, accepting so, and rings of buffers 5.19.
  */
 import {
+  accept,
   address,
   descriptor,
   errno,
@@ -27,7 +28,6 @@ import {
   Peer,
   serverOptions,
   strerror,
-  warn,
 } from "./util.ts";
 
 const options = serverOptions("serves many clients with io_uring(7)");
@@ -69,7 +69,7 @@ const { io_uring_setup, io_uring_enter, io_uring_register, mmap, getpeername } =
 // What can be asked for: an opcode, above it flags of any request (IOSQE_…) in
 // 8 bits, above them flags of this kind of request in 16. A multishot request
 // stays with the kernel, and completes time and again.
-const TIMEOUT = 11; // IORING_OP_TIMEOUT
+const POLL = 6; // IORING_OP_POLL_ADD
 const ACCEPT = 13 | 1 << 16; // IORING_OP_ACCEPT, IORING_ACCEPT_MULTISHOT
 const CANCEL = 14 | 64 << 8; // IORING_OP_ASYNC_CANCEL, IOSQE_CQE_SKIP_SUCCESS
 const SEND = 26; // IORING_OP_SEND
@@ -78,6 +78,7 @@ const opcode = (request: number) => request & 255;
 
 const IORING_CQE_F_MORE = 2; // the request is still with the kernel
 const SOCK_CLOEXEC = 0o2000000;
+const POLLIN = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_WAITALL = 0x100;
 
@@ -98,13 +99,12 @@ const listener = descriptor(listen(options));
 const EINTR = 4;
 const EAGAIN = 11;
 const EBUSY = 16;
-const ECONNABORTED = 103;
+const ENFILE = 23;
+const EMFILE = 24;
 const ENOBUFS = 105;
 const ECANCELED = 125;
 const clients: (Client | undefined)[] = []; // by descriptor
 const unfed = new Set<Client>(); // found no buffer left
-const second = new BigInt64Array([1n, 0n]); // struct timespec: s, ns
-let full = -Infinity; // when we last had no descriptor for a client
 
 ring.ask(ACCEPT, listener, 0, 0, SOCK_CLOEXEC);
 while (true) {
@@ -114,9 +114,7 @@ while (true) {
     if (op === opcode(RECV)) received(clients[fd]!, result, flags);
     else if (op === opcode(SEND)) sent(clients[fd]!, result);
     else if (op === opcode(ACCEPT)) accepted(result, flags);
-    else if (op === opcode(TIMEOUT)) {
-      ring.ask(ACCEPT, listener, 0, 0, SOCK_CLOEXEC);
-    }
+    else if (op === opcode(POLL)) knocked();
   }
   for (const client of unfed) {
     if (!buffers.left || !ring.room()) break;
@@ -130,16 +128,24 @@ function accepted(result: number, flags: number) {
   if (result >= 0) {
     const name = options.quiet ? "" : peername(result);
     log(`got connection from ${name}`);
-    proceed(clients[result] = new Client(result, name));
+    enter(result, name);
   }
   if (flags & IORING_CQE_F_MORE) return;
-  if (result < 0 && ![EAGAIN, EINTR, ECONNABORTED].includes(-result)) {
-    // Until a process gives one back we try every second, and say so once.
-    const before = full;
-    full = Date.now();
-    if (full - before > 5000) warn(`cannot accept: ${strerror(-result)}`);
-    ring.ask(TIMEOUT, -1, pointer(second), 1, 0);
+  // Out of descriptors it says so at once, also where nobody is at the door:
+  // then we ask to be told of the next one.
+  if (result === -EMFILE || result === -ENFILE) {
+    ring.ask(POLL, listener, 0, 0, POLLIN);
   } else ring.ask(ACCEPT, listener, 0, 0, SOCK_CLOEXEC);
+}
+
+/** Someone is at the door: there is room by now, or they are turned away. */
+function knocked() {
+  for (const { fd, name } of accept(listener)) enter(fd, name);
+  ring.ask(ACCEPT, listener, 0, 0, SOCK_CLOEXEC);
+}
+
+function enter(fd: number, name: string) {
+  proceed(clients[fd] = new Client(fd, name));
 }
 
 /** The name of a client, which an accept that is asked for once cannot give. */

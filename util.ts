@@ -273,6 +273,7 @@ export function* accept(
   flags = SOCK_NONBLOCK,
   farewell = (why: string) => `${why}\n`,
 ): Generator<Peer> {
+  const full = () => errno() === EMFILE || errno() === ENFILE;
   const next = () => {
     socklen[0] = sockaddr.length;
     const fd = sys.accept4(listener, sockaddr, socklen, flags | SOCK_CLOEXEC);
@@ -285,15 +286,20 @@ export function* accept(
     const peer = next();
     if (peer) yield peer;
     else if (errno() === EAGAIN) return;
-    else if (errno() === EMFILE || errno() === ENFILE) {
+    else if (full()) { // said also where nobody is at the door
       const why = strerror(errno());
       sys.close(spare);
-      next()?.refuse(why, farewell(why)) ?? sleep(10); // or the system is full
+      const stranger = next();
+      const still = !stranger && full(); // the whole system is
+      stranger?.refuse(why, farewell(why));
       spare = sys.dup(0);
-      turnedAway++;
-      if (performance.now() < silent) continue;
-      warn(`cannot accept: ${why}; turned away: ${turnedAway}`);
-      silent = performance.now() + 5000;
+      if (stranger) turnedAway++;
+      else if (!still) return;
+      if (performance.now() >= silent) {
+        warn(`cannot accept: ${why}; turned away: ${turnedAway}`);
+        silent = performance.now() + 5000;
+      }
+      if (still) return void sleep(10);
     } // else it has gone already: ECONNABORTED and others, see accept(2)
   }
 }
