@@ -42,7 +42,7 @@ async function serve(conn: Deno.TcpConn) {
     why = reason(error);
   }
   conn.close();
-  peer.left(why);
+  peer.close(why);
   room();
 }
 
