@@ -218,6 +218,7 @@ let [turnedAway, silentUntil] = [0, 0];
  * Who would need the last descriptor is told so, and closed. @see accept4(2)
  */
 export function* accept(listener: number, flags = SOCK_NONBLOCK) {
+  const full = () => errno() === EMFILE || errno() === ENFILE;
   const next = () => {
     socklen[0] = sockaddr.length;
     const fd = sys.accept4(listener, sockaddr, socklen, flags | SOCK_CLOEXEC);
@@ -229,15 +230,20 @@ export function* accept(listener: number, flags = SOCK_NONBLOCK) {
     const peer = next();
     if (peer) yield peer;
     else if (errno() === EAGAIN) return;
-    else if (errno() === EMFILE || errno() === ENFILE) {
+    else if (full()) { // said also where nobody is at the door
       const why = strerror(errno());
       sys.close(spare);
-      next()?.refuse(why) ?? sleep(10); // or the system is full
+      const stranger = next();
+      const still = !stranger && full(); // the whole system is
+      stranger?.refuse(why);
       spare = sys.dup(0);
-      turnedAway++;
-      if (performance.now() < silentUntil) continue;
-      warn(`cannot accept: ${why}; turned away: ${turnedAway}`);
-      silentUntil = performance.now() + 5000;
+      if (stranger) turnedAway++;
+      else if (!still) return;
+      if (performance.now() >= silentUntil) {
+        warn(`cannot accept: ${why}; turned away: ${turnedAway}`);
+        silentUntil = performance.now() + 5000;
+      }
+      if (still) return void sleep(10);
     } // else it has gone already
   }
 }

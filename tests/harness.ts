@@ -284,6 +284,15 @@ export async function eventually(check: () => boolean, what: string) {
   }
 }
 
+/** What `promise` resolves to, if it does so within seconds. */
+export async function soon<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`too late: ${what}`)), PATIENCE);
+  });
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
 /** Whether a command is installed. */
 export async function exists(command: string): Promise<boolean> {
   const find = new Deno.Command("sh", {
@@ -305,7 +314,9 @@ export function suite(name: string) {
       sanitizeExit: false,
     };
     await Promise.all(
-      tests.map(([name, fn]) => t.step({ name, fn, ...alone })),
+      tests.filter(([name]) =>
+        new RegExp(Deno.env.get("ONLY") ?? "").test(name)
+      ).map(([name, fn]) => t.step({ name, fn, ...alone })),
     );
   });
   return (name: string, fn: () => Promise<void>) => void tests.push([name, fn]);
