@@ -478,11 +478,11 @@ export class RequestReader {
   }
 
   /** RFC 9112, 6.2. */
-  *#readBytes(length: number): Generator<void, void> {
+  *#readBytes(length: number, most = length): Generator<void, void> {
     for (;;) {
       const end = Math.min(this.#end, this.#at + length);
       const part = this.#data.subarray(this.#at, end);
-      if (this.memory) this.#keepPart(this.memory, part);
+      if (this.memory) this.#keepPart(this.memory, part, most);
       length -= part.length;
       this.#at = end;
       if (!length) return;
@@ -506,7 +506,7 @@ export class RequestReader {
       extensions += line.length - size.toString(16).length;
       if (extensions > MAX_EXTENSIONS) throw extended;
       if (!size) break;
-      yield* this.#readBytes(size);
+      yield* this.#readBytes(size, MAX_BODY);
       yield* this.#readLine(0, longer);
     }
     for (let left = MAX_HEAD;;) {
@@ -535,11 +535,12 @@ export class RequestReader {
     }
   }
 
-  #keepPart(memory: Memory, part: Bytes) {
+  /** Of a body that has `most` bytes at most. */
+  #keepPart(memory: Memory, part: Bytes, most: number) {
     const old = this.#body;
     const size = this.#size + part.length;
     if (size > old.length) {
-      const room = Math.min(Math.max(size, 2 * old.length), MAX_BODY);
+      const room = Math.min(Math.max(size, 2 * old.length), most);
       if (room - old.length > memory.left) {
         throw new Refusal(503, "too many bodies at once");
       }
