@@ -94,11 +94,15 @@ function after(kind: number, data: Bytes, at: number, end: number): number {
 }
 
 // What comes is read where it lies: in one buffer for all clients, mostly.
-let view = new DataView(new ArrayBuffer(0));
+let viewed: Bytes | undefined;
+let view: DataView;
 
 /** `after(VALUE, …)`, but four bytes at a time: most of a head is values. */
 function afterValue(data: Bytes, at: number, end: number): number {
-  if (view.buffer !== data.buffer) view = new DataView(data.buffer);
+  if (data !== viewed) {
+    viewed = data;
+    view = new DataView(data.buffer, data.byteOffset);
+  }
   const words = view;
   for (const last = end - 4; at <= last;) {
     const four = words.getInt32(at, true);
