@@ -120,11 +120,17 @@ function afterValue(data: Bytes, at: number, end: number): number {
   return after(VALUE, data, at, end);
 }
 
-/** Whether these bytes are that word, in capitals or not. */
-function spells(data: Bytes, from: number, to: number, word: string): boolean {
+/** Whether these bytes are that word; `fold` is 0x20 to take capitals as small. */
+function spells(
+  data: Bytes,
+  from: number,
+  to: number,
+  word: string,
+  fold = 0,
+): boolean {
   if (to - from !== word.length) return false;
   for (let i = 0; i < word.length; i++) {
-    if ((data[from + i] | 0x20) !== word.charCodeAt(i)) return false;
+    if ((data[from + i] | fold) !== word.charCodeAt(i)) return false;
   }
   return true;
 }
@@ -158,6 +164,9 @@ function bad(why: string): never {
 // -------------------------------------------------------------------- reader
 
 const nothing = new Uint8Array(0);
+
+/** So many bytes are free before a body: room for the head of a response. */
+export const HEADROOM = 256;
 
 export class RequestReader {
   /** What is being read: nothing yet, a head, a body. */
@@ -216,6 +225,11 @@ export class RequestReader {
     this.#end += length;
   }
 
+  /** Whether something has come that is not read yet. */
+  get more(): boolean {
+    return this.#at < this.#end;
+  }
+
   /** Copies what is not read yet: the buffer it came in is free again. */
   keep() {
     if (this.#lent && this.#at < this.#end) this.#move(this.#end - this.#at);
@@ -253,7 +267,7 @@ export class RequestReader {
     }
     const request = this.#request!;
     if (this.#rest && this.memory) {
-      request.body = this.#body.subarray(0, this.#size);
+      request.body = this.#body.subarray(HEADROOM, HEADROOM + this.#size);
     }
     this.stage = "idle";
     this.#request = this.#rest = undefined;
@@ -262,7 +276,7 @@ export class RequestReader {
 
   /** RFC 9112, 2.2: empty lines before a request are skipped. */
   #begin(): boolean {
-    if (this.#size) this.free();
+    if (this.#body.length) this.free();
     const data = this.#data;
     const last = this.#end - 1;
     let at = this.#at;
@@ -333,11 +347,8 @@ export class RequestReader {
       if (at === from || data[at] !== SP) {
         bad("no method before the first space");
       }
-      known: for (const method of METHODS) {
-        if (at - from !== method.length) continue;
-        for (let i = 0; i < method.length; i++) {
-          if (data[from + i] !== method.charCodeAt(i)) continue known;
-        }
+      for (const method of METHODS) {
+        if (!spells(data, from, at, method)) continue;
         this.method = method;
         return at;
       }
@@ -355,7 +366,7 @@ export class RequestReader {
     }
     const major = at + 6;
     if (
-      to !== major + 3 || text(data, at + 1, major) !== "HTTP/" ||
+      to !== major + 3 || !spells(data, at + 1, major, "HTTP/") ||
       !(kinds[data[major]] & kinds[data[major + 2]] & DIGIT) ||
       data[major + 1] !== DOT
     ) bad("no HTTP version after the target");
@@ -402,14 +413,14 @@ export class RequestReader {
       bad("no field name before the colon");
     }
     const name = FIELDS[colon - line];
-    if (name === undefined || !spells(data, line, colon, name)) return;
+    if (name === undefined || !spells(data, line, colon, name, 0x20)) return;
     let from = colon + 1;
     let to = end;
     while (from < to && isBlank(data[from])) from++;
     while (from < to && isBlank(data[to - 1])) to--;
     if (name === "host") return this.#readHost(from, to);
     // What nearly every browser says is worth no string.
-    if (name === "connection" && spells(data, from, to, "keep-alive")) {
+    if (name === "connection" && spells(data, from, to, "keep-alive", 0x20)) {
       this.#persist = true;
       return;
     }
@@ -542,9 +553,12 @@ export class RequestReader {
   /** Of a body that has `most` bytes at most. */
   #keepPart(memory: Memory, part: Bytes, most: number) {
     const old = this.#body;
-    const size = this.#size + part.length;
-    if (size > old.length) {
-      const room = Math.min(Math.max(size, 2 * old.length), most);
+    const end = HEADROOM + this.#size;
+    if (end + part.length > old.length) {
+      const room = Math.max(
+        end + part.length,
+        Math.min(2 * old.length, HEADROOM + most),
+      );
       if (room - old.length > memory.left) {
         throw new Refusal(503, "too many bodies at once");
       }
@@ -552,8 +566,8 @@ export class RequestReader {
       this.#body = new Uint8Array(room);
       this.#body.set(old);
     }
-    this.#body.set(part, this.#size);
-    this.#size = size;
+    this.#body.set(part, end);
+    this.#size += part.length;
   }
 }
 
