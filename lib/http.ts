@@ -43,6 +43,7 @@ const encode = (text: string): Bytes => new TextEncoder().encode(text);
 const GO_ON = encode("HTTP/1.1 100 Continue\r\n\r\n");
 const HELLO = encode("Hello, world!");
 const NOTHING = new Uint8Array(0);
+const NOBODY: HttpPeer[] = [];
 
 function joined(parts: Bytes[]): Bytes {
   const whole = new Uint8Array(
@@ -84,7 +85,7 @@ export const unavailable = (why: string) =>
 /** Shows a request as it came. */
 function show(head: Bytes) {
   log("-".repeat(40));
-  for (const line of new TextDecoder().decode(head).trimEnd().split("\n")) {
+  for (const line of new TextDecoder().decode(head).trimEnd().split(/\r?\n/)) {
     log(printable(line));
   }
 }
@@ -105,9 +106,10 @@ export class Http {
   readonly linger: number;
   readonly memory?: Memory;
   readonly show?: typeof show;
-  #ticked = performance.now();
-  #greeting = NOTHING; // most requests get it, for a second
-  #second = 0;
+  #ticked = Date.now();
+  #greeting = NOTHING;
+  #second = 0; // when it was made
+  #fresh = false; // whether that is now
   #shutdown = libc({
     // int shutdown(int sockfd, int how);
     shutdown: { parameters: ["i32", "i32"], result: "i32" },
@@ -131,19 +133,24 @@ export class Http {
     if (!quiet) this.show = show;
   }
 
-  /** Those of the peers whose time is over. To be called after each wait. */
-  *late(peers: Map<number, HttpPeer>): Iterable<HttpPeer> {
-    const now = performance.now();
-    if (now - this.#ticked < this.tick) return;
+  /** Those of the peers whose time is over. To be called before each wait. */
+  late(peers: Map<number, HttpPeer>): HttpPeer[] {
+    const now = Date.now();
+    this.#fresh = false;
+    if (now >= this.#ticked && now < this.#ticked + this.tick) return NOBODY;
     this.#ticked = now;
     this.now++;
-    for (const peer of peers.values()) if (peer.due < this.now) yield peer;
+    return [...peers.values()].filter((peer) => peer.due < this.now);
   }
 
+  /** What most requests get, with the time in it: looked at once a wait. */
   get greeting(): Bytes {
-    const second = Math.floor(Date.now() / 1000);
-    if (second !== this.#second) this.#greeting = response(200, TEXT, HELLO);
-    this.#second = second;
+    if (!this.#fresh) {
+      const second = Math.floor(Date.now() / 1000);
+      if (second !== this.#second) this.#greeting = response(200, TEXT, HELLO);
+      this.#second = second;
+      this.#fresh = true;
+    }
     return this.#greeting;
   }
 

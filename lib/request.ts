@@ -93,7 +93,10 @@ function after(kind: number, data: Bytes, at: number, end: number): number {
   return at;
 }
 
-// What comes is read where it lies: in one buffer for all clients, mostly.
+// What comes is read where it lies, mostly in one buffer for all clients. This
+// is the whole of that, for to keep a view of each message is dear.
+let whole: Bytes = new Uint8Array(0);
+let buffer: ArrayBuffer = whole.buffer;
 let viewed: Bytes | undefined;
 let view: DataView;
 
@@ -168,11 +171,18 @@ const nothing = new Uint8Array(0);
 /** So many bytes are free before a body: room for the head of a response. */
 export const HEADROOM = 256;
 
-export class RequestReader {
+/**
+ * Reads requests, and is the last one that it has read: to make an object of
+ * each would cost more than to look at its head.
+ */
+export class RequestReader implements Request {
   /** What is being read: nothing yet, a head, a body. */
   stage: "idle" | "head" | "body" = "idle";
-  /** Of the request that is being read, or was last, once that is known. */
   method = "";
+  path = "";
+  minor = 1;
+  keepAlive = true;
+  body?: Bytes = undefined;
   /** Set when the client waits for `100 Continue`: nothing is read until then. */
   expectsContinue = false;
 
@@ -186,7 +196,7 @@ export class RequestReader {
   #line = 0;
   #scanned = 0;
 
-  #request?: Request; // the one that is being read, from its first line on
+  #inFields = false; // its first line is read
   #bareLF = false;
   #host = false; // its fields, as far as they matter here
   #close = false;
@@ -196,7 +206,7 @@ export class RequestReader {
   #expect?: string;
 
   #rest?: Iterator<void>; // reads its body: `yield` is to wait for more
-  #body: Bytes = nothing; // grows by doubling
+  #kept: Bytes = nothing; // its body so far: grows by doubling
   #size = 0; // bytes of it
 
   /**
@@ -208,20 +218,25 @@ export class RequestReader {
     readonly seen?: (head: Bytes) => void,
   ) {}
 
-  /** Adds what came, `length` bytes. They are read where they lie: see `keep`. */
-  push(data: Bytes, length = data.length) {
+  /** Adds what came. It is read where it lies: see `keep`. */
+  push(data: Bytes) {
     const unread = this.#end - this.#at;
     if (unread === 0) {
-      this.#data = data;
+      if (data.buffer !== buffer) {
+        buffer = data.buffer;
+        whole = new Uint8Array(buffer);
+      }
+      this.#data = whole;
       this.#lent = true;
-      this.#at = 0;
-      this.#end = length;
+      this.#at = data.byteOffset;
+      this.#end = data.byteOffset + data.length;
       return;
     }
+    const { length } = data;
     if (this.#lent || this.#end + length > this.#data.length) {
       this.#move(2 * (unread + length)); // seldom, if it comes byte by byte
     }
-    this.#data.set(data.subarray(0, length), this.#end);
+    this.#data.set(data, this.#end);
     this.#end += length;
   }
 
@@ -232,7 +247,8 @@ export class RequestReader {
 
   /** Copies what is not read yet: the buffer it came in is free again. */
   keep() {
-    if (this.#lent && this.#at < this.#end) this.#move(this.#end - this.#at);
+    if (this.#at === this.#end) this.#data = nothing, this.#at = this.#end = 0;
+    else if (this.#lent) this.#move(this.#end - this.#at);
   }
 
   #move(size: number) {
@@ -246,9 +262,10 @@ export class RequestReader {
 
   /** The client has left: its body is not needed any more. */
   free() {
-    if (this.memory) this.memory.left += this.#body.length;
-    this.#body = nothing;
+    if (this.memory) this.memory.left += this.#kept.length;
+    this.#kept = nothing;
     this.#size = 0;
+    this.body = undefined;
   }
 
   /**
@@ -265,18 +282,18 @@ export class RequestReader {
       if (refusal instanceof Refusal) return refusal;
       throw refusal;
     }
-    const request = this.#request!;
-    if (this.#rest && this.memory) {
-      request.body = this.#body.subarray(HEADROOM, HEADROOM + this.#size);
+    if (this.#rest) {
+      this.#rest = undefined;
+      const end = HEADROOM + this.#size;
+      if (this.memory) this.body = this.#kept.subarray(HEADROOM, end);
     }
     this.stage = "idle";
-    this.#request = this.#rest = undefined;
-    return request;
+    return this;
   }
 
   /** RFC 9112, 2.2: empty lines before a request are skipped. */
   #begin(): boolean {
-    if (this.#body.length) this.free();
+    if (this.body) this.free();
     const data = this.#data;
     const last = this.#end - 1;
     let at = this.#at;
@@ -289,6 +306,7 @@ export class RequestReader {
     if (at > last || (at === last && data[at] === CR)) return false;
     this.stage = "head";
     this.method = "";
+    this.#inFields = false;
     this.#line = this.#scanned = 0;
     return true;
   }
@@ -301,7 +319,7 @@ export class RequestReader {
     let line = start + this.#line;
     let at = start + this.#scanned;
     for (;;) {
-      at = this.#request
+      at = this.#inFields
         ? afterValue(data, at, end)
         : after(REQUEST_LINE, data, at, end);
       const to = at;
@@ -316,25 +334,25 @@ export class RequestReader {
       if (at === to) this.#bareLF = true;
       at++;
       if (line === to) break; // an empty line ends the head
-      if (this.#request) this.#field(line, to);
-      else this.#request = this.#requestLine(line, to);
+      if (this.#inFields) this.#field(line, to);
+      else this.#requestLine(line, to);
       line = at;
     }
     this.seen?.(data.subarray(start, line));
     this.#at = at;
-    this.#frame(this.#request!);
+    this.#frame();
     return true;
   }
 
   /** A byte that cannot be there. With HEAD, the refusal has no body. */
   #stray(line: number, at: number): never {
-    if (this.#request) bad("a control character in a field");
+    if (this.#inFields) bad("a control character in a field");
     this.#readMethod(line, at);
     bad("a request line with a character that no target has");
   }
 
   #tooLong(line: number, at: number): never {
-    if (this.#request) throw new Refusal(431, `a head over ${MAX_HEAD} bytes`);
+    if (this.#inFields) throw new Refusal(431, `a head over ${MAX_HEAD} bytes`);
     this.#readMethod(line, at);
     throw new Refusal(414, `a target over ${MAX_HEAD} bytes`);
   }
@@ -357,7 +375,7 @@ export class RequestReader {
   }
 
   /** RFC 9112, 3: method SP request-target SP HTTP-version. */
-  #requestLine(from: number, to: number): Request {
+  #requestLine(from: number, to: number) {
     const data = this.#data;
     const target = this.#readMethod(from, to) + 1;
     const at = after(TARGET, data, target, to);
@@ -375,14 +393,10 @@ export class RequestReader {
     }
     this.#host = this.#close = this.#persist = false;
     this.#length = this.#coding = this.#expect = undefined;
-    return {
-      method: this.method,
-      path: this.#path(target, at),
-      // RFC 9110, 2.5: HTTP/1.2 would be understood by who understands 1.1.
-      minor: data[major + 2] === ZERO ? 0 : 1,
-      keepAlive: true,
-      body: undefined,
-    };
+    // RFC 9110, 2.5: HTTP/1.2 would be understood by who understands 1.1.
+    this.minor = data[major + 2] === ZERO ? 0 : 1;
+    this.path = this.#path(target, at);
+    this.#inFields = true;
   }
 
   /** RFC 9112, 3.2: of a path, a URI, or `*`. */
@@ -455,22 +469,21 @@ export class RequestReader {
   }
 
   /** RFC 9112, 6.3: where the message ends; 9.3: whether another may follow. */
-  #frame(request: Request) {
-    if (request.minor && !this.#host) bad("no Host field");
-    if (this.#close || (!request.minor && !this.#persist)) {
-      request.keepAlive = false;
-    }
+  #frame() {
+    if (this.minor && !this.#host) bad("no Host field");
     // People who type end their lines with a bare LF. Where something on the
     // way reads lines otherwise, a second request could be hidden behind such
     // a line: so there is none, the connection closes.
-    if (this.#bareLF) request.keepAlive = this.#bareLF = false;
+    this.keepAlive = !this.#close && !this.#bareLF &&
+      (this.minor === 1 || this.#persist);
+    this.#bareLF = false;
     this.stage = "body";
     if (this.#coding !== undefined) {
       // Two ways to find the end of a message are one way to smuggle another.
       if (this.#length !== undefined) {
         bad("both Transfer-Encoding and Content-Length");
       }
-      if (!request.minor) bad("a Transfer-Encoding in HTTP/1.0");
+      if (!this.minor) bad("a Transfer-Encoding in HTTP/1.0");
       const codings = list(this.#coding);
       if (codings.indexOf("chunked") !== codings.length - 1) {
         bad("a Transfer-Encoding that does not end in one chunked");
@@ -485,7 +498,7 @@ export class RequestReader {
       this.#rest = this.#readBytes(length);
     } else return;
 
-    if (this.#expect === undefined || !request.minor) return;
+    if (this.#expect === undefined || !this.minor) return;
     if (this.#expect !== "100-continue") {
       throw new Refusal(417, "no expectation but 100-continue can be met");
     }
@@ -552,7 +565,7 @@ export class RequestReader {
 
   /** Of a body that has `most` bytes at most. */
   #keepPart(memory: Memory, part: Bytes, most: number) {
-    const old = this.#body;
+    const old = this.#kept;
     const end = HEADROOM + this.#size;
     if (end + part.length > old.length) {
       const room = Math.max(
@@ -563,10 +576,10 @@ export class RequestReader {
         throw new Refusal(503, "too many bodies at once");
       }
       memory.left -= room - old.length;
-      this.#body = new Uint8Array(room);
-      this.#body.set(old);
+      this.#kept = new Uint8Array(room);
+      this.#kept.set(old);
     }
-    this.#body.set(part, end);
+    this.#kept.set(part, end);
     this.#size += part.length;
   }
 }

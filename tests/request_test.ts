@@ -37,7 +37,7 @@ function read(bytes: Uint8Array, cuts: Iterable<number> = []): string[] {
   let from = 0;
   for (const cut of [...cuts, bytes.length]) {
     inbox.fill(0x41).set(bytes.subarray(from, cut));
-    reader.push(inbox, cut - from);
+    reader.push(inbox.subarray(0, cut - from));
     from = cut;
     for (let more = true; more;) {
       const request = reader.next();
