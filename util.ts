@@ -237,10 +237,9 @@ const socklen = new Uint32Array(1); // the kernel shrinks it to what it wrote
 /** The address in a struct sockaddr: `127.0.0.1:42446`. @see ip(7) */
 export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
   const port = sockaddr[2] << 8 | sockaddr[3];
+  if (sockaddr[0] === 2) return `${sockaddr.subarray(4, 8).join(".")}:${port}`; // AF_INET
   const words = sockaddr.subarray(8, 24).toHex().replace(/.{4}(?=.)/g, "$&:");
-  return sockaddr[0] === 2 // AF_INET, the other is AF_INET6
-    ? `${sockaddr.subarray(4, 8).join(".")}:${port}`
-    : `${new URL(`http://[${words}]`).hostname}:${port}`;
+  return `${new URL(`http://[${words}]`).hostname}:${port}`;
 }
 
 let spare = -1; // a descriptor kept for those who cannot stay
@@ -335,8 +334,10 @@ export class Peer {
     const n = sys.send(this.fd, message, message.length, 0);
     const later = n === -1 && (errno() === EAGAIN || errno() === EINTR);
     if (n === -1 && !later) this.#lost ||= strerror(errno());
-    const done = n === message.length || this.#lost;
-    this.unsent = done ? null : message.slice(Math.max(n, 0));
+    if (n === message.length || this.#lost) this.unsent = null;
+    else if (message === this.unsent) {
+      this.unsent = message.subarray(Math.max(n, 0));
+    } else this.unsent = message.slice(Math.max(n, 0)); // it may lie in the inbox
   }
 
   /** Prints a message, unless --quiet: its pieces as they come, escaped. */
@@ -360,6 +361,7 @@ export class Peer {
 
   /** Says that it has left. */
   left(why: string) {
+    if (quiet) return;
     const cut = this.#decoder.decode();
     if (cut) log(`${this.name}: ${cut}`);
     log(`${this.name} disconnected${why && `: ${why}`}`);

@@ -199,18 +199,20 @@ export class HttpPeer extends Peer {
   }
 
   override send(message = this.unsent!) {
-    const before = this.unsent?.length;
-    super.send(message);
-    const { unsent } = this;
-    if (unsent !== null) {
+    const before = message === this.unsent ? message.length : Infinity;
+    this.unsent = message; // what does not fit need not be copied
+    super.send();
+    if (this.unsent !== null) {
       this.#reader.keep();
-      if (unsent.length !== before) {
-        this.due = this.#http.now + this.#http.timeout;
-      }
+      if (this.unsent.length < before) this.#renew(this.#http.timeout);
     } else if (this.#last) {
       this.#http.shutdown(this.fd);
-      this.due = this.#http.now + this.#http.linger;
+      this.#renew(this.#http.linger);
     }
+  }
+
+  #renew(ticks: number) {
+    this.due = this.#http.now + ticks;
   }
 
   override close(why?: string) {
@@ -234,7 +236,7 @@ export class HttpPeer extends Peer {
     if (request !== undefined || reader.stage !== this.#stage) {
       // A byte now and then buys no time: to get on does.
       this.#stage = reader.stage;
-      this.due = this.#http.now + this.#http.timeout;
+      this.#renew(this.#http.timeout);
     }
     if (request instanceof Refusal) return this.#refuse(request);
     if (request !== undefined) return this.#respond(request);
