@@ -126,6 +126,82 @@ test("epoll_http.ts: HEAD has the fields and no body", async () => {
   );
 });
 
+test("epoll_http.ts: a refused HEAD gets no body, wherever it is refused", async () => {
+  await using server = await up("--quiet");
+  for (
+    const [request, status] of [
+      ["HEAD / HTTP/1.1\r\nX : y\r\n\r\n", 400],
+      ["HEAD /\x7f HTTP/1.1\r\n\r\n", 400],
+      [`HEAD /${"x".repeat(20000)}`, 414],
+      ["HEAD /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404],
+    ] as const
+  ) {
+    const text = await reply(server, request);
+    assertEquals(codes(text), [status]);
+    assertMatch(text, /^(.+\r\n)+\r\n$/);
+  }
+});
+
+test("epoll_http.ts: OPTIONS says what can be asked for", async () => {
+  await using server = await up("--quiet");
+  for (const target of ["/", "*"]) {
+    using conn = await connect(server.port);
+    await send(conn, GET.replace("GET /", `OPTIONS ${target}`));
+    const { status, head, body } = await response(conn);
+    assertEquals({ status, body }, { status: 200, body: "" });
+    assertStringIncludes(head, "\r\nAllow: GET, HEAD, POST, PUT, OPTIONS\r\n");
+    await talk(conn);
+  }
+});
+
+test("epoll_http.ts: shows the request, not what comes behind it", async () => {
+  await using server = await up();
+  using conn = await connect(server.port);
+  await send(conn, post("Content-Length: 80").replace("/", "/upload"));
+  await server.until("POST /upload HTTP/1.1\nHost: a\nContent-Length: 80\n");
+  await send(conn, GET.replace("/", "/forged").padEnd(80, "x"));
+  assertEquals((await response(conn)).status, 404);
+  await talk(conn);
+  const shown = server.output().match(/(?<=-{40}\n).*/g);
+  assertEquals(shown, ["POST /upload HTTP/1.1", "GET / HTTP/1.1"]);
+});
+
+test("epoll_http.ts: what cannot be a request is refused at once", async () => {
+  await using server = await up("--quiet");
+  for (const start of ["\x16\x03\x01\x02\0\x01\0\x01\xfc", "GET /\x80"]) {
+    using conn = await connect(server.port);
+    await send(conn, latin1(start));
+    assertEquals(codes(await rest(conn)), [400]); // nobody hangs up before
+  }
+});
+
+test("epoll_http.ts: bodies share a memory, who finds none left gets 503", async () => {
+  await using server = await up("--echo", "--quiet", "--bodies", "1");
+  const body = "x".repeat(700_000);
+  const request = post(`Content-Length: ${body.length + 1}`, body);
+  using first = await connect(server.port);
+  await send(first, request);
+  await pause(100);
+  {
+    using second = await connect(server.port);
+    await send(second, request).catch(() => {});
+    assertEquals((await response(second)).status, 503);
+  }
+  await send(first, "y");
+  assertEquals((await response(first)).body, body + "y");
+  await send(first, request + "z"); // there is room again
+  assertEquals((await response(first)).body, body + "z");
+  {
+    using gone = await connect(server.port);
+    await send(gone, request);
+    await pause(100);
+    reset(gone);
+  }
+  using last = await connect(server.port);
+  await send(last, request + "!");
+  assertEquals((await response(last)).body, body + "!");
+});
+
 test("epoll_http.ts: --echo answers with the body, however it came", async () => {
   await using server = await up("--echo", "--quiet");
   using conn = await connect(server.port);
@@ -196,6 +272,27 @@ test("epoll_http.ts: a refusal reaches who is still sending", async () => {
   }
 });
 
+Deno.test("epoll_http.ts: nobody's time runs out while the server is stopped", async () => {
+  await using server = await up("--timeout", "0.5", "--quiet", "--echo");
+  const conns = await Promise.all(
+    Array.from({ length: 600 }, () => connect(server.port)),
+  );
+  try {
+    await Promise.all(conns.map(talk));
+    const half = conns.slice(0, 20); // have sent a part of what they will send
+    for (const conn of half) await send(conn, post("Content-Length: 3", "a"));
+    Deno.kill(server.pid, "SIGSTOP");
+    for (const conn of conns.slice(20)) await send(conn, GET);
+    await pause(1500);
+    Deno.kill(server.pid, "SIGCONT");
+    for (const conn of half) await send(conn, "bc");
+    const statuses = conns.map(async (conn) => (await response(conn)).status);
+    assertEquals(new Set(await Promise.all(statuses)), new Set([200]));
+  } finally {
+    for (const conn of conns) conn.close();
+  }
+});
+
 Deno.test("epoll_http.ts: slow and silent clients are not waited for", async () => {
   await using server = await up("--timeout", "0.4", "--echo", "--quiet");
   const late = async (...parts: string[]) => {
@@ -218,12 +315,13 @@ Deno.test("epoll_http.ts: slow and silent clients are not waited for", async () 
     "a\r",
     "\n\r\n",
   );
-  const [silent, head, body, chunks, kept, unread] = await Promise.all([
+  const [silent, head, body, chunks, kept, stray, unread] = await Promise.all([
     late(),
     late("GET / HTTP/1.1\r\n"),
     late(post("Content-Length: 10", "abc")),
     late(chunked("5\r\nabc")),
     late(GET),
+    late(GET, "\r\n"),
     (async () => {
       using conn = await connect(server.port);
       const flood = post("Content-Length: 1000000", "x".repeat(1e6)).repeat(40);
@@ -237,6 +335,7 @@ Deno.test("epoll_http.ts: slow and silent clients are not waited for", async () 
   assertEquals(head, [408]);
   assertEquals(body, [408]);
   assertEquals(chunks, [408]);
+  assertEquals(stray, [200]); // an empty line is no request
   assertEquals(kept, [200]); // no second word to who asked for nothing
   assert(unread, "who does not read was waited for");
   assertEquals(await slow, [408]); // a byte now and then buys no time
