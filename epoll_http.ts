@@ -12,7 +12,7 @@
  * that have a time for it. What a request is, and its response, is not the
  * lesson: that is in lib/http.ts.
  */
-import { FLAGS, Http, HttpPeer, unavailable } from "./lib/http.ts";
+import { FLAGS, Http, HttpPeer } from "./lib/http.ts";
 import {
   accept,
   descriptor,
@@ -72,7 +72,7 @@ while (true) {
   for (let i = 0; i < n; i++) {
     const fd = events[i * WORDS + DATA];
     if (fd === listener) {
-      for (const peer of accept(listener, undefined, unavailable)) {
+      for (const peer of accept(listener)) {
         if (watch(EPOLL_CTL_ADD, peer.fd, EPOLLIN)) {
           peers.set(peer.fd, new HttpPeer(peer, http));
         } else peer.refuse(strerror(errno()));

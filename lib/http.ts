@@ -78,10 +78,6 @@ function response(
   return whole;
 }
 
-/** What a client is told for whom there is no room. */
-export const unavailable = (why: string) =>
-  new TextDecoder().decode(response(503, TEXT + CLOSE, encode(`${why}\n`)));
-
 /** Shows a request as it came. */
 function show(head: Bytes) {
   log("-".repeat(40));
@@ -131,6 +127,10 @@ export class Http {
     this.linger = ticks(LINGER);
     if (echo) this.memory = new Memory(bodies * 2 ** 20);
     if (!quiet) this.show = show;
+    Peer.farewell = (why) =>
+      new TextDecoder().decode(
+        response(503, TEXT + CLOSE, encode(`${why}\n`)),
+      );
   }
 
   /** Those of the peers whose time is over. To be called before each wait. */
