@@ -281,7 +281,7 @@ export class Peer {
   static farewell = (why: string) => `${why}\n`;
   unsent: Uint8Array<ArrayBuffer> | null = null;
   #lost = ""; // why nothing more can be said to it
-  #decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // has half characters
+  #decoder?: TextDecoder; // has half characters
   constructor(readonly fd: number, readonly name: string) {}
 
   /** What came, valid until the next `recv`; null: nothing yet. @see recv(2) */
@@ -305,7 +305,9 @@ export class Peer {
   }
   /** Prints a message, unless --quiet: its pieces as they come, escaped. */
   show(message: Uint8Array, label = this.name) {
-    const text = quiet ? "" : this.#decoder.decode(message, { stream: true });
+    if (quiet) return;
+    this.#decoder ??= new TextDecoder("utf-8", { ignoreBOM: true });
+    const text = this.#decoder.decode(message, { stream: true });
     if (text) say(`${label}: ${printable(text)}`);
   }
   /** Tells a client why it cannot stay, and closes. */
@@ -316,7 +318,7 @@ export class Peer {
   /** Gives the descriptor back: it may be the next client's. @see close(2) */
   close(why = this.#lost) {
     if (this.fd !== -1) sys.close(this.fd); // -1: Deno has it
-    const cut = quiet ? "" : this.#decoder.decode();
+    const cut = this.#decoder?.decode();
     if (cut) log(`${this.name}: ${cut}`);
     log(`${this.name} disconnected${why && `: ${why}`}`);
   }
