@@ -189,10 +189,11 @@ const sockaddr = new Uint8Array(28);
 const socklen = new Uint32Array(1); // the kernel shrinks it to what it wrote
 /** The address in a struct sockaddr: `127.0.0.1:42446`. @see ip(7) */
 export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
-  const words = sockaddr.subarray(8, 24).toHex().replace(/.{4}(?=.)/g, "$&:");
+  const words = () =>
+    sockaddr.subarray(8, 24).toHex().replace(/.{4}(?=.)/g, "$&:");
   const hostname = sockaddr[0] === 2 // AF_INET; the other is AF_INET6
     ? sockaddr.subarray(4, 8).join(".")
-    : new URL(`http://[${words}]`).hostname;
+    : new URL(`http://[${words()}]`).hostname;
   return `${hostname}:${sockaddr[2] << 8 | sockaddr[3]}`;
 }
 let spare = -1; // a descriptor kept for those who cannot stay
@@ -257,7 +258,7 @@ export class Peer {
   static farewell = (why: string) => `${why}\n`;
   unsent: Uint8Array<ArrayBuffer> | null = null;
   #lost = ""; // why nothing more can be said to it
-  #decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // has half characters
+  #decoder?: TextDecoder; // has half characters
   constructor(readonly fd: number, readonly name: string) {}
 
   /** What came, valid until the next `recv`; null: nothing yet. @see recv(2) */
@@ -273,11 +274,14 @@ export class Peer {
     const later = n >= 0 || errno() === EAGAIN || errno() === EINTR;
     if (!later) this.#lost ||= strerror(errno()); // it has gone: recv will tell
     const done = n === message.length || this.#lost;
-    this.unsent = done ? null : message.slice(Math.max(n, 0));
+    const rest = message === this.unsent ? "subarray" : "slice"; // of the inbox
+    this.unsent = done ? null : message[rest](Math.max(n, 0));
   }
   /** Prints a message, unless --quiet: its pieces as they come, escaped. */
   show(message: Uint8Array, label = this.name) {
-    const text = quiet ? "" : this.#decoder.decode(message, { stream: true });
+    if (quiet) return;
+    this.#decoder ??= new TextDecoder("utf-8", { ignoreBOM: true });
+    const text = this.#decoder.decode(message, { stream: true });
     if (text) say(`${label}: ${printable(text)}`);
   }
   /** Tells a client why it cannot stay, and closes. */
@@ -288,7 +292,7 @@ export class Peer {
   /** Gives the descriptor back: it may be the next client's. @see close(2) */
   close(why = this.#lost) {
     if (this.fd !== -1) sys.close(this.fd); // -1: Deno has it
-    const cut = this.#decoder.decode();
+    const cut = this.#decoder?.decode();
     if (cut) log(`${this.name}: ${cut}`);
     log(`${this.name} disconnected${why && `: ${why}`}`);
   }
