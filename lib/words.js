@@ -59,7 +59,7 @@ export const STATES = {
     glyph: "·",
     word: { en: "out playing", zh: "出去玩了" },
     legend: {
-      en: "out playing: asleep in Deno's epoll_wait until a timer",
+      en: "out playing: asleep in Deno’s epoll_wait until a timer",
       zh: "出去玩了：睡在 Deno 的 epoll_wait 里，等定时器",
     },
   },
@@ -70,7 +70,7 @@ export const STATES = {
     glyph: "╌",
     word: { en: "free", zh: "空着" },
     legend: {
-      en: "free: asleep in Deno's epoll_wait until it is called",
+      en: "free: asleep in Deno’s epoll_wait until it is called",
       zh: "空着：睡在 Deno 的 epoll_wait 里，等人来叫",
     },
   },

@@ -1,0 +1,4 @@
+import type { Play } from "./scene.ts";
+export function perfetto(_plays: Play[]): string {
+  return "";
+}
