@@ -18,7 +18,7 @@ import { perfetto } from "./lib/perfetto.ts";
 import { type Play, playAll } from "./lib/scene.ts";
 import { Sheet } from "./lib/sheet.ts";
 import type { Language } from "./lib/words.js";
-import { escaped, fail, options, print, reason, say, warn } from "./util.ts";
+import { fail, options, printable, reason, say, warn } from "./util.ts";
 
 const given = options("plays the same scene to each model, and draws it", {
   only: ["all", "which ones, such as select,poll"],
@@ -35,7 +35,7 @@ function cast() {
   try {
     return pick(given.only);
   } catch (error) {
-    fail(`${escaped((error as Error).message)}; see --help`, 2);
+    fail(`${printable((error as Error).message)}; see --help`, 2);
   }
 }
 
@@ -44,7 +44,7 @@ function tongue(): Language {
   const { lang } = given;
   if (lang === "en" || lang === "zh") return lang;
   if (lang) {
-    fail(`--lang takes en or zh, not "${escaped(lang)}"; see --help`, 2);
+    fail(`--lang takes en or zh, not "${printable(lang)}"; see --help`, 2);
   }
   const names = ["LC_ALL", "LC_MESSAGES", "LANG"];
   const set = names.map((name) => Deno.env.get(name)).find((value) => value);
@@ -54,7 +54,7 @@ function tongue(): Language {
 /** A line that makes room for the next one, at a terminal. */
 function status(line: string) {
   if (!Deno.stderr.isTerminal()) return;
-  print(new TextEncoder().encode(`\r\x1b[K${line}`), Deno.stderr);
+  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${line}`));
 }
 
 async function write(file: string, text: string) {
@@ -117,4 +117,4 @@ if (given.svg) {
   const system = `Deno ${Deno.version.deno}, ${os} ${Deno.osRelease()} ${arch}`;
   await write(given.svg, svg(plays, beat, system, language));
 }
-if (given.perfetto) await write(given.perfetto, perfetto(plays));
+if (given.perfetto) await write(given.perfetto, perfetto(plays, language));

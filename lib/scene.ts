@@ -159,11 +159,16 @@ export async function playAll(
   );
   // Settled by then. One after the other, close together: those that play at
   // the same instant would wait for the CPU.
-  const curtain = now() + 300 + beat / 4;
   const apart = beat / 23;
-  return troupe.map(async ({ model, told, servers }, i) => {
+  const zeros = new Map<Model, number>();
+  let curtain = now() + 300 + beat / 4;
+  for (const model of cast.toSorted((a, b) => +!a.heavy - +!b.heavy)) {
+    zeros.set(model, curtain);
+    curtain += model.heavy ? Math.max(beat, 300) : 2 * apart;
+  }
+  return troupe.map(async ({ model, told, servers }) => {
     const { script, name, canteen, away } = model;
-    const zero = curtain + 2 * i * apart;
+    const zero = zeros.get(model)!;
     try {
       const [traced, plain] = await Promise.all([
         played(servers[0], zero, beat),
@@ -192,7 +197,7 @@ export async function playAll(
         line.phase === "return" && line.time > from && line.time < to
       );
       const own = !returned.some(({ call, promised }) =>
-        promised && call !== "accept4"
+        promised && ["accept", "read", "write"].includes(call)
       );
       const vain = returned.filter(({ error }) => error === "EAGAIN").length;
       return {

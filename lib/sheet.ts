@@ -136,11 +136,19 @@ export class Sheet {
     const at = ([beats]: typeof EVENTS[number]) => this.#cell(beats * beat);
     for (const [i, event] of EVENTS.entries()) {
       const start = at(event);
+      const [, whole, brief] = event.map((words) =>
+        typeof words === "number" ? "" : words[language]
+      );
+      const left = `${whole}↓`; // the first may stand before its arrow
+      if (!i && wide(left) <= this.#gutter + start + 1) {
+        line = padStart(left, this.#gutter + start + 1);
+        continue;
+      }
       const next = EVENTS[i + 1];
       const room = (next ? at(next) : this.#width) - start;
-      const words = [event[1], event[2]].map((words) => `↓${words[language]}`)
+      const words = [`↓${whole}`, `↓${brief}`]
         .find((words) => wide(words) + (next ? 1 : 0) <= room) ?? "↓";
-      line = pad(line, start) + words;
+      line = pad(line, this.#gutter + start) + words;
     }
     const labels = {
       en: ["first", "second", "vain", "CPU"],
@@ -149,11 +157,8 @@ export class Sheet {
     const beside = this.#beside.map((size, i) =>
       padStart(labels[i].slice(0, size), size)
     ).join("");
-    return this.#paint(
-      2,
-      (" ".repeat(this.#gutter) + pad(line, beside ? this.#width : 0) + beside)
-        .trimEnd(),
-    );
+    line = pad(line, beside ? this.#gutter + this.#width : 0) + beside;
+    return this.#paint(2, line.trimEnd());
   }
 
   #lane(spans: Span[]): string {

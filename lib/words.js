@@ -37,8 +37,8 @@ export const STATES = {
     glyph: "▓",
     word: { en: "held for one", zh: "只为一人守着" },
     legend: {
-      en: "held for one client: everyone else waits",
-      zh: "线程被一个客户端占住，别人都得等",
+      en: "held for one client: this thread serves nobody else",
+      zh: "线程被一个客户端占住，顾不上别人",
     },
   },
   all: {
