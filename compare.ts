@@ -100,14 +100,6 @@ status("");
 if (plays.length && !given.json) say(sheet.foot(plays));
 for (const { script, why } of missing) warn(`without ${script}: ${why}`);
 if (!plays.length) fail("none of them could play");
-const late = Math.max(...plays.map(({ late }) => late));
-if (late > Math.min(beat / 10, 20)) {
-  warn(
-    `the machine was busy, a server had to wait ${late.toFixed(0)} ms for a ` +
-      "CPU: the times mean little",
-  );
-}
-
 if (given.json) {
   const data = plays.map(({ told: _, ...play }) => play);
   say(JSON.stringify({ beat, plays: data, missing }));

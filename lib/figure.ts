@@ -2,6 +2,7 @@
 import type { Span } from "./lanes.ts";
 import type { Play } from "./scene.ts";
 import {
+  busy,
   captions,
   CLIENTS,
   costs,
@@ -239,6 +240,8 @@ export function svg(
     }
     y += 40;
   }
+  const warning = busy(plays, language);
+  if (warning) drawn.push(text("", MARGIN, y - 34, warning));
   drawn.push(text("small", MARGIN, y - 12, `${words.source} ${system}.`));
 
   const height = y + 14;

@@ -39,7 +39,7 @@ export interface Play {
   cpu: number | null;
   /** Of the first client's message; null if the trace does not show it. */
   phases: Phases | null;
-  /** For how long a server could have run, and did not: another had the CPU. */
+  /** By how much a client was late at most: another process had the CPU. */
   late: number;
   /** The traced server. */
   pid: number;
@@ -70,17 +70,6 @@ async function visit(
   return times;
 }
 
-/** For how long the main thread could not run, because others did, in ms. */
-function delayed(pid: number): number {
-  try {
-    const [, delay] = Deno.readTextFileSync(`/proc/${pid}/schedstat`)
-      .split(" ");
-    return Number(delay) / 1e6;
-  } catch {
-    return 0;
-  }
-}
-
 /** Plays it to one server that listens; `zero` is when the clients connect. */
 async function perform(server: Server, zero: number, beat: number) {
   const { message } = server.model;
@@ -88,7 +77,7 @@ async function perform(server: Server, zero: number, beat: number) {
   const from = zero - beat / 4;
   const to = zero + beat * 4.25;
   await until(from);
-  const [cpu, delay] = [cpuTime(server.pid), delayed(server.pid)];
+  const cpu = cpuTime(server.pid);
   await until(zero);
   const connected = now();
   const first = await Deno.connect({ port });
@@ -103,9 +92,9 @@ async function perform(server: Server, zero: number, beat: number) {
     connected - zero,
     clients[0].asked - zero - beat * 2,
     clients[1].asked - zero - beat / 2,
-    delayed(server.pid) - delay,
   );
-  return { from, to: end, clients, cpu: cpuTime(server.pid) - cpu, late };
+  const used = cpuTime(server.pid) - cpu;
+  return { from, to: end, clients, cpu: used, late };
 }
 
 /** Fails when the server ends, or has a client wait far too long. */

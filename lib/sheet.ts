@@ -2,6 +2,7 @@
 import type { Span } from "./lanes.ts";
 import type { Play } from "./scene.ts";
 import {
+  busy,
   captions,
   CLIENTS,
   costs,
@@ -129,6 +130,15 @@ export class Sheet {
     );
   }
 
+  /** Of the columns beside a lane. */
+  get #labels(): string[] {
+    const narrow = this.#beside.length === 2;
+    return {
+      en: narrow ? ["1st", "2nd"] : ["first", "second", "vain", "CPU"],
+      zh: narrow ? ["第一", "第二"] : ["第一位", "第二位", "白问", "CPU"],
+    }[this.paper.language];
+  }
+
   /** What stands above the lanes: when what happens. */
   head(): string {
     const { beat, language } = this.paper;
@@ -150,13 +160,8 @@ export class Sheet {
         .find((words) => wide(words) + (next ? 1 : 0) <= room) ?? "↓";
       line = pad(line, this.#gutter + start) + words;
     }
-    const labels = {
-      en: ["first", "second", "vain", "CPU"],
-      zh: ["第一", "第二", "白问", "CPU"],
-    }[language];
-    const beside = this.#beside.map((size, i) =>
-      padStart(labels[i].slice(0, size), size)
-    ).join("");
+    const beside = this.#beside
+      .map((size, i) => padStart(this.#labels[i], size)).join("");
     line = pad(line, beside ? this.#gutter + this.#width : 0) + beside;
     return this.#paint(2, line.trimEnd());
   }
@@ -279,22 +284,16 @@ export class Sheet {
     const notes: string[] = [];
     if (this.#low) {
       const away = states.some((state) => STATES[state].kind === "away");
-      notes.push(
-        {
-          en: `first, second${
-            this.#beside.length > 2 ? ", CPU" : ""
-          }: ms, of a server without --trace.${
-            away
-              ? " Out playing or free, the thread sleeps in Deno’s epoll_wait."
-              : ""
-          }`,
-          zh: `第一、第二${
-            this.#beside.length > 2 ? "、CPU" : ""
-          }：毫秒，取自不带 --trace 的服务器。${
-            away ? "出去玩或空着时，线程睡在 Deno 的 epoll_wait 里。" : ""
-          }`,
-        }[language],
-      );
+      const [first, second, , cpu] = this.#labels;
+      const en = `${first}, ${second}${cpu ? `, ${cpu}` : ""}: ms, of a ` +
+        "server without --trace." +
+        (away
+          ? " Out playing or free, the thread sleeps in Deno’s epoll_wait."
+          : "");
+      const zh = `${first}、${second}${cpu ? `、${cpu}` : ""}：毫秒，取自` +
+        "不带 --trace 的服务器。" +
+        (away ? "出去玩或空着时，线程睡在 Deno 的 epoll_wait 里。" : "");
+      notes.push({ en, zh }[language]);
     }
     if (!this.#tables) {
       notes.push(
@@ -304,6 +303,8 @@ export class Sheet {
         }[language],
       );
     }
+    const warning = busy(plays, language);
+    if (warning) notes.push(warning);
     const tables = this.#tables
       ? [costs(plays, language), phaseTable(plays, language)]
         .flatMap((table) => ["", ...this.#table(table)])

@@ -175,3 +175,15 @@ export function phaseTable(plays: Play[], language: Language): Table {
     keep: [0, 1, 3, 4, 5, 2, 6],
   };
 }
+
+/** What is to be said if the times mean little, because others had the CPU. */
+export function busy(plays: Play[], language: Language): string {
+  const late = Math.max(...plays.map(({ late }) => late));
+  if (late < 10) return "";
+  const ms = late.toFixed(0);
+  return {
+    en:
+      `The machine was busy: clients were up to ${ms} ms late, so that the times mean little.`,
+    zh: `机器太忙：客户端晚了多达 ${ms} 毫秒，这些时间说明不了什么。`,
+  }[language];
+}
