@@ -34,8 +34,11 @@ export interface Client {
   port?: number;
 }
 
-/** From this on, in ms, a thread that is in a call is asleep, not at work. */
-const SLEEP = 1;
+/**
+ * From this on, in ms, a thread that is in a call is taken to be asleep. A call
+ * that needs but a few µs is in it for longer when another thread has the CPU.
+ */
+const SLEEP = 5;
 /** A gap between two calls that long, in ms, was no work of the script's. */
 const GAP = 10;
 

@@ -52,25 +52,26 @@ export function phases(
     const asleep = spans.slice(met + 1, end).filter(({ state }) =>
       ["one", "all", "playing", "free"].includes(state)
     );
-    const last = asleep.at(-1);
-    if (!last) return null;
-    const held = last.state === "one" || last.state === "all";
+    if (!asleep.length) return null;
+    const size = ({ from, to }: Span) => to - from;
+    const longest = asleep.toSorted((a, b) => size(b) - size(a))[0];
+    const { state } = longest;
+    const held = state === "one" || state === "all";
     const who = thread ? "own" : "thread";
     const resolved = copy.state === "resolved";
-    const same = copy.ops ? last.call === copy.call : copy.call === last.call;
+    // A call that waited is told of as two spans: asleep, and a moment's copy.
+    const whole = size(copy) ? copy : spans[end - 1];
     return {
       waits: {
         who: held ? who : "Deno",
-        call: held ? last.call! : "epoll_wait",
-        ms: asleep.reduce((sum, { from, to }) => sum + to - from, 0),
-        blocked: last.state === "one" || last.state === "all"
-          ? last.state
-          : "no",
+        call: held ? longest.call! : "epoll_wait",
+        ms: asleep.reduce((sum, span) => sum + size(span), 0),
+        blocked: state === "one" || state === "all" ? state : "no",
       },
       copies: {
         who: resolved ? "Deno" : who,
         call: resolved ? "recv" : copy.call!,
-        us: resolved || same ? null : (copy.to - copy.from) * 1000,
+        us: resolved || copy.call === longest.call ? null : size(whole) * 1000,
       },
       synchronous: !copy.ops,
     };

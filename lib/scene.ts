@@ -49,7 +49,7 @@ export interface Play {
 /** In ms since 1970, as the lines of a trace have it. */
 export const now = () => performance.timeOrigin + performance.now();
 const until = (time: number) =>
-  new Promise((resolve) => setTimeout(resolve, time - now()));
+  new Promise((resolve) => setTimeout(resolve, Math.max(0, time - now())));
 
 /** A client that asks at a given time, and leaves a beat after its answer. */
 async function visit(
