@@ -12,6 +12,7 @@ import {
   pause,
   run,
 } from "./harness.ts";
+import { straced } from "./strace.ts";
 
 const root = new URL("..", import.meta.url);
 
@@ -365,8 +366,8 @@ Deno.test({
         call === "accept4" && result > 0
       );
       if (script === "io_uring.ts") {
-        const copied = own.filter(({ call, tid }) =>
-          call === "recvfrom" && tid === pid
+        const copied = own.filter(({ call, thread }) =>
+          call === "recvfrom" && thread === pid
         );
         assertEquals([copied, synchronous], [[], false]);
       }
@@ -379,18 +380,18 @@ Deno.test({
         state === "copying" && ops?.includes("RECV") && to > 600
       );
       assert(message || had, `${script}: strace sees no message`);
-      const copier = message?.tid ?? pid;
+      const copier = message?.thread ?? pid;
       const name = KERNEL[waits.call] ?? waits.call;
       const until = message?.to ?? Infinity;
       const from = waits.who === "own" ? 0 : accept?.from ?? 0;
-      const slept = own.filter(({ call, tid, from: begun, to }) =>
-        tid === copier && begun >= from && to <= until &&
+      const slept = own.filter(({ call, thread, from: begun, to }) =>
+        thread === copier && begun >= from && to <= until &&
         call.replace("epoll_pwait", "epoll_wait") === name
       ).reduce((sum, { ms }) => sum + ms, 0);
-      const off = Math.abs(slept - waits.ms);
       const what = `${script}: ${waits.call} ${waits.ms} ms, strace ${slept}`;
-      if (message) assert(off < 40 + waits.ms * 0.1, what);
-      else assert(slept > waits.ms * 0.9, what);
+      // All of them run under strace: what is ready waits for the CPU as well.
+      assert(slept > waits.ms * 0.6, what);
+      if (message) assert(slept < waits.ms + 40, what);
       if (copies.us !== null && message) {
         // Being watched costs, and the trace measures that as well.
         const us = message.ms * 1000;
@@ -406,58 +407,6 @@ Deno.test({
     }
   },
 });
-
-/** The calls in a trace of strace -f -T -ttt: those cut in two are joined. */
-function straced(text: string) {
-  const calls: {
-    process: number;
-    tid: number;
-    call: string;
-    args: string;
-    result: number;
-    from: number;
-    to: number;
-    ms: number;
-  }[] = [];
-  const open = new Map<string, { from: number; args: string }>();
-  const process = new Map<number, number>(); // of a thread: whose it is
-  const processOf = (tid: number) => process.get(tid) ?? tid;
-  for (const line of text.split("\n")) {
-    const [, tid, time, rest = ""] = /^(\d+) +([\d.]+) (.*)$/.exec(line) ?? [];
-    const [, begun, first] = /^(\w+)\((.*) <unfinished/.exec(rest) ?? [];
-    if (begun) {
-      open.set(`${tid} ${begun}`, {
-        from: Number(time) * 1000,
-        args: first,
-      });
-      continue;
-    }
-    const [, resumed, whole, more, result, seconds] =
-      /^(?:<\.\.\. (\w+) resumed>|(\w+)\()(.*)\) += (-?\w+).*<([\d.]+)>$/
-        .exec(rest) ?? [];
-    const call = resumed ?? whole;
-    if (!call) continue;
-    const key = `${tid} ${call}`;
-    const from = open.get(key)?.from ?? Number(time) * 1000;
-    const ms = Number(seconds) * 1000;
-    const args = (open.get(key)?.args ?? "") + more;
-    if (call.startsWith("clone") && args.includes("CLONE_THREAD")) {
-      process.set(Number(result), processOf(Number(tid)));
-    }
-    calls.push({
-      process: processOf(Number(tid)),
-      tid: Number(tid),
-      call,
-      args,
-      result: Number(result),
-      from,
-      to: from + ms,
-      ms,
-    });
-    open.delete(key);
-  }
-  return calls;
-}
 
 Deno.test("compare.ts: CPU time is that of /proc, of an untraced server", async () => {
   const [model] = pick("epoll");
