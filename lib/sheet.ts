@@ -81,11 +81,11 @@ function stretches(spans: Span[], language: Language): Span[] {
  */
 export class Sheet {
   readonly #low: boolean;
-  readonly #tables: boolean;
   readonly #gutter: number;
   readonly #width: number;
   /** Of the columns beside a lane, where it is low: a client's wait in ms. */
   readonly #beside: number[];
+  #lines = 0; // drawn so far
 
   constructor(readonly paper: Paper, plays: { script: string }[]) {
     const { columns, rows } = paper;
@@ -94,9 +94,8 @@ export class Sheet {
     const lanes = plays.reduce((sum, play) => sum + threads(play), 0);
     const tables = 2 * (plays.length + 3) +
       Math.ceil(1100 / Math.max(columns, 20));
-    const foot = 4 + Math.ceil(450 / columns);
+    const foot = 6 + Math.ceil(600 / columns);
     this.#low = lanes + 4 * plays.length + foot + tables > rows;
-    this.#tables = !this.#low || lanes + foot + tables < rows;
     const names = plays.map(({ script }) => short(script).length + 1);
     this.#gutter = this.#low
       ? Math.max(...names)
@@ -141,6 +140,7 @@ export class Sheet {
 
   /** What stands above the lanes: when what happens. */
   head(): string {
+    this.#lines++;
     const { beat, language } = this.paper;
     let line = "";
     const at = ([beats]: typeof EVENTS[number]) => this.#cell(beats * beat);
@@ -201,7 +201,13 @@ export class Sheet {
   }
 
   /** The lanes of one model, and of its two clients. */
-  play({ script, name, threads, clients, waits, vain, cpu }: Play): string {
+  play(play: Play): string {
+    const text = this.#draw(play);
+    this.#lines += text.split("\n").length;
+    return text;
+  }
+
+  #draw({ script, name, threads, clients, waits, vain, cpu }: Play): string {
     const { language } = this.paper;
     if (this.#low) {
       const beside = [
@@ -281,41 +287,44 @@ export class Sheet {
         room -= size + 3;
       }
     }
-    const notes: string[] = [];
-    if (this.#low) {
-      const away = states.some((state) => STATES[state].kind === "away");
-      const [first, second, , cpu] = this.#labels;
-      const en = `${first}, ${second}${cpu ? `, ${cpu}` : ""}: ms, of a ` +
-        "server without --trace." +
-        (away
-          ? " Out playing or free, the thread sleeps in Deno’s epoll_wait."
-          : "");
-      const zh = `${first}、${second}${cpu ? `、${cpu}` : ""}：毫秒，取自` +
-        "不带 --trace 的服务器。" +
-        (away ? "出去玩或空着时，线程睡在 Deno 的 epoll_wait 里。" : "");
-      notes.push({ en, zh }[language]);
-    }
-    if (!this.#tables) {
-      notes.push(
+    const lines = [axis, ...(this.#low ? [] : [""]), ...legend];
+    const tables = [costs(plays, language), phaseTable(plays, language)]
+      .flatMap((table) => ["", ...this.#table(table)]);
+    // The most important first: what finds no more room is left out.
+    const add = (more: string[]) => {
+      const room = this.paper.rows - 1 - this.#lines -
+        lines.join("\n").split("\n").length;
+      if (more.length > room) return false;
+      lines.push(...more);
+      return true;
+    };
+    const note = (words: string) => words && add(wrap(words, columns));
+    note(busy(plays, language));
+    if (this.#low) note(this.#units(states));
+    if (!add(tables)) {
+      note(
         {
           en: "More, with two tables, in a higher window or a pipe.",
           zh: "窗口高一些，或接上管道，还有更多内容和两张表。",
         }[language],
       );
     }
-    const warning = busy(plays, language);
-    if (warning) notes.push(warning);
-    const tables = this.#tables
-      ? [costs(plays, language), phaseTable(plays, language)]
-        .flatMap((table) => ["", ...this.#table(table)])
-      : [];
-    return [
-      axis,
-      ...(this.#low ? [] : [""]),
-      ...legend,
-      ...notes.flatMap((note) => wrap(note, columns)),
-      ...tables,
-    ].join("\n");
+    return lines.join("\n");
+  }
+
+  /** What the columns beside the lanes are, and where a free thread is. */
+  #units(states: State[]): string {
+    const away = states.some((state) => STATES[state].kind === "away");
+    const [first, second, , cpu] = this.#labels;
+    const en = `${first}, ${second}${cpu ? `, ${cpu}` : ""}: ms, of a server ` +
+      "without --trace." +
+      (away
+        ? " Out playing or free, the thread sleeps in Deno’s epoll_wait."
+        : "");
+    const zh = `${first}、${second}${cpu ? `、${cpu}` : ""}：毫秒，取自` +
+      "不带 --trace 的服务器。" +
+      (away ? "出去玩或空着时，线程睡在 Deno 的 epoll_wait 里。" : "");
+    return { en, zh }[this.paper.language];
   }
 
   #table({ title, head, rows, notes, keep }: Table): string[] {

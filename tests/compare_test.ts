@@ -209,13 +209,14 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
     );
     for (const language of ["en", "zh"] as const) {
       for (const columns of [40, 60, 80, 120, 200]) {
-        for (const rows of [24, 50, Infinity]) {
+        for (const rows of [24, 36, 50, 64, 80, 100, Infinity]) {
           const lines = drawn(shown, columns, rows, language);
           const wrong = lines.find((line) => wide(line) > columns);
           assertEquals(wrong, undefined, `${columns} columns, ${language}`);
           const room = `${lines.length} lines of ${rows} at ${columns}`;
           assert(lines.length < rows, room);
-          const tables = lines.some((line) => /CPU$/.test(line));
+          lines.forEach((line) => assert(!line.includes("undefined"), line));
+          const tables = lines.some((line) => /^ .*\bCPU$/.test(line));
           if (rows === Infinity) assert(tables, `no tables at ${columns}`);
           const named = lines.filter((line) => /^(io_uring|select)/.test(line));
           assert(named.length >= 2, lines.join("\n"));
@@ -402,7 +403,7 @@ Deno.test({
       }
       if (message && copies.us === null && copies.who !== "Deno") {
         assertEquals(waits.call, copies.call);
-        assert(message.ms > 100, `${script}: it did not wait in recv`);
+        assert(message.ms > 5, `${script}: it did not wait in recv`);
       }
     }
   },
@@ -455,9 +456,9 @@ Deno.test("compare.ts: its CPU column is of a server without --trace", async () 
   const { plays: [{ cpu }] } = JSON.parse(comparing.output());
   const [end, last] = samples.at(-1)!;
   // It is stopped at the end of the scene, which takes four beats and a half.
-  const [, first] = samples.findLast(([time]) => end - time > 1800)!;
+  const [, first] = samples.findLast(([time]) => end - time > 1780)!;
   assert(cpu > 0.3, `${cpu} ms`);
-  assert(Math.abs(last - first - cpu) < 2, `${last - first} and ${cpu} ms`);
+  assert(Math.abs(last - first - cpu) < 3, `${last - first} and ${cpu} ms`);
 });
 
 Deno.test({
