@@ -11,10 +11,12 @@ import {
   exists,
   pause,
   run,
+  suite,
 } from "./harness.ts";
 import { straced } from "./strace.ts";
 
 const root = new URL("..", import.meta.url);
+const test = suite("compare.ts, side by side");
 
 /** What compare.ts writes, and how it ends. */
 async function compare(
@@ -58,7 +60,7 @@ function wellFormed(xml: string) {
   assertEquals(rest.match(/[<>]|&(?!#\d+;)/g), null);
 }
 
-Deno.test("compare.ts: what it shows is what happened", async (test) => {
+Deno.test("compare.ts: what it shows is what happened", async (t) => {
   const file = await Deno.makeTempFile();
   const args = ["--json", "--beat", "0.3", "--only", "all,epoll_http"];
   const { code, stdout, stderr } = await compare([...args, "--perfetto", file]);
@@ -75,7 +77,7 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
   assertEquals(Object.keys(plays), names);
   const { blocking, threads, nonblocking, signal, async, ...rest } = plays;
 
-  await test.step("the blocking server is held for one client", () => {
+  await t.step("the blocking server is held for one client", () => {
     const [first, second] = blocking.clients;
     assert(second.asked < first.asked);
     assert(second.answered >= first.left, "served before the first has left");
@@ -86,7 +88,7 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
     assert(blocking.held.one > 0.5, `${blocking.held.one}`);
   });
 
-  await test.step("with a thread for each, each is held for its own", () => {
+  await t.step("with a thread for each, each is held for its own", () => {
     const [free, ...own] = threads.threads.map(({ spans }) => spans);
     assert(!free.some(({ state }) => state === "one" || state === "all"));
     assertEquals(own.length, 2);
@@ -97,7 +99,7 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
     assert(threads.clients[1].answered < threads.clients[0].asked);
   });
 
-  await test.step("the non-blocking one answers at its next visit", () => {
+  await t.step("the non-blocking one answers at its next visit", () => {
     for (const { asked, answered } of nonblocking.clients) {
       const visit = main(nonblocking).find(({ call, from }) =>
         call && from > asked
@@ -108,7 +110,7 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
     assert(nonblocking.vain! > 5 && nonblocking.vain! < nonblocking.calls!);
   });
 
-  await test.step("the others answer at once", () => {
+  await t.step("the others answer at once", () => {
     const bound = waited(blocking)[1] / 3;
     for (const play of [...Object.values(rest), async, signal]) {
       const { script, waits } = play;
@@ -118,7 +120,7 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
     assert(blocking.waits[1] > 2 * bound);
   });
 
-  await test.step("held for one, for everyone, or not at all", () => {
+  await t.step("held for one, for everyone, or not at all", () => {
     for (const { script, held, calls } of Object.values(rest)) {
       assert(held.all > 0.7 && held.one < 0.05, `${script}: ${held.all}`);
       assert(calls! > 5);
@@ -129,7 +131,7 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
     assertEquals([async.calls, async.vain], [null, null]);
   });
 
-  await test.step("the marks of io_uring.ts are what its completions were", () => {
+  await t.step("the marks of io_uring.ts are what its completions were", () => {
     const marks = main(rest.io_uring).filter(({ state }) =>
       state === "copying"
     );
@@ -142,7 +144,7 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
     assert(marks.every(({ call }) => call === "io_uring_enter"));
   });
 
-  await test.step("the two phases", () => {
+  await t.step("the two phases", () => {
     const found = Object.values(plays).map(({ script, phases }) => {
       const { waits, copies, synchronous } = phases!;
       return [
@@ -168,7 +170,7 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
     ]);
   });
 
-  await test.step("a lane has no holes and nothing twice", () => {
+  await t.step("a lane has no holes and nothing twice", () => {
     for (const { script, threads, from, to } of Object.values(plays)) {
       for (const [i, { spans }] of threads.entries()) {
         let last = i ? spans[0].from : from;
@@ -182,7 +184,7 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
     }
   });
 
-  await test.step("the picture: well-formed, words as words", () => {
+  await t.step("the picture: well-formed, words as words", () => {
     for (const language of ["en", "zh"] as const) {
       const system = 'a <system> & its "name"';
       const picture = svg(Object.values(plays), 300, system, language);
@@ -203,7 +205,7 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
     }
   });
 
-  await test.step("at a terminal: nothing wraps, nothing scrolls away", () => {
+  await t.step("at a terminal: nothing wraps, nothing scrolls away", () => {
     const shown = Object.values(plays).filter(({ script }) =>
       script !== "epoll_http.ts"
     );
@@ -225,7 +227,7 @@ Deno.test("compare.ts: what it shows is what happened", async (test) => {
     }
   });
 
-  await test.step("--perfetto: the Trace Event Format, each call a slice", () => {
+  await t.step("--perfetto: the Trace Event Format, each call a slice", () => {
     const { traceEvents: events } = JSON.parse(Deno.readTextFileSync(file));
     tracks(events);
     for (const { script, pid, calls } of Object.values(plays)) {
@@ -330,7 +332,7 @@ function tracks(events: TraceEvent[]) {
   }
 }
 
-Deno.test("compare.ts: a model is called what its script calls it", async () => {
+test("a model is called what its script calls it", async () => {
   for (const { script, name, canteen } of models) {
     const text = await Deno.readTextFile(new URL(script, root));
     const prose = text.slice(0, text.indexOf("*/")).replace(/\s+(\* )?/g, " ");
@@ -348,13 +350,15 @@ Deno.test({
   ignore: !(await exists("strace")),
   async fn() {
     const file = await Deno.makeTempFile();
+    // Only what is told of stops for strace: the rest runs at its own pace.
+    const strace = ["strace", "-f", "--seccomp-bpf", "-T", "-ttt"];
     const calls =
       "clone,clone3,accept4,recvfrom,pselect6,poll,epoll_wait,epoll_pwait,io_uring_enter";
     const only =
       "blocking,threads,nonblocking,select,poll,epoll,signal,async,io_uring";
     const { stdout, stderr, code } = await compare(
       ["--json", "--beat", "0.3", "--only", only],
-      { under: ["strace", "-f", "-T", "-ttt", "-o", file, "-e", calls] },
+      { under: [...strace, "-o", file, "-e", calls] },
     );
     assertEquals(code, 0, stderr);
     const { plays } = JSON.parse(stdout) as { plays: Play[] };
@@ -409,7 +413,7 @@ Deno.test({
   },
 });
 
-Deno.test("compare.ts: CPU time is that of /proc, of an untraced server", async () => {
+test("CPU time is that of /proc, of an untraced server", async () => {
   const [model] = pick("epoll");
   const server = startModel(model, {});
   try {
@@ -461,45 +465,40 @@ Deno.test("compare.ts: its CPU column is of a server without --trace", async () 
   assert(Math.abs(last - first - cpu) < 3, `${last - first} and ${cpu} ms`);
 });
 
-Deno.test({
-  name:
-    "compare.ts: where it says that a thread sleeps, the kernel says so too",
-  ignore: Deno.build.os !== "linux",
-  async fn() {
-    const sleeps: Record<string, RegExp> = {
-      "blocking.ts": /accept/,
-      "threads.ts": /ep_?poll|epoll/,
-      "nonblocking.ts": /ep_?poll|epoll/,
-      "select.ts": /select|poll_schedule/,
-      "poll.ts": /poll_schedule|sys_poll/,
-      "epoll.ts": /ep_?poll|epoll/,
-      "signal.ts": /ep_?poll|epoll/,
-      "async.ts": /ep_?poll|epoll/,
-      "io_uring.ts": /io_cqring/,
-    };
-    await Promise.all(
-      Object.entries(sleeps).map(async ([script, place]) => {
-        const model = models.find((model) => model.script === script)!;
-        assertEquals(
-          ["nonblocking.ts", "threads.ts", "signal.ts", "async.ts"]
-            .includes(script),
-          model.away !== undefined,
-        );
-        const server = startModel(model, {});
-        try {
-          await server.port;
-          const wchan = () => read(`${server.pid}/wchan`);
-          await eventually(() => place.test(wchan()), `${script}: ${wchan()}`);
-        } finally {
-          server.stop();
-          await server.ended;
-        }
-      }),
-    );
-  },
+test("where it says that a thread sleeps, the kernel says so too", async () => {
+  const sleeps: Record<string, RegExp> = {
+    "blocking.ts": /accept/,
+    "threads.ts": /ep_?poll|epoll/,
+    "nonblocking.ts": /ep_?poll|epoll/,
+    "select.ts": /select|poll_schedule/,
+    "poll.ts": /poll_schedule|sys_poll/,
+    "epoll.ts": /ep_?poll|epoll/,
+    "signal.ts": /ep_?poll|epoll/,
+    "async.ts": /ep_?poll|epoll/,
+    "io_uring.ts": /io_cqring/,
+  };
+  await Promise.all(
+    Object.entries(sleeps).map(async ([script, place]) => {
+      const model = models.find((model) => model.script === script)!;
+      assertEquals(
+        ["nonblocking.ts", "threads.ts", "signal.ts", "async.ts"]
+          .includes(script),
+        model.away !== undefined,
+      );
+      const server = startModel(model, {});
+      try {
+        await server.port;
+        const wchan = () => read(`${server.pid}/wchan`);
+        await eventually(() => place.test(wchan()), `${script}: ${wchan()}`);
+      } finally {
+        server.stop();
+        await server.ended;
+      }
+    }),
+  );
 });
 
-Deno.test("compare.ts: --only, a picture, and models that cannot play", async () => {
+test("--only, a picture, and models that cannot play", async () => {
   const dir = await Deno.makeTempDir();
   try {
     await copy(dir, ["compare", "util", "select"]);
@@ -547,7 +546,7 @@ async function copy(dir: string, scripts: string[]) {
   }
 }
 
-Deno.test("compare.ts: run from a URL, it finds its scripts there", async () => {
+test("run from a URL, it finds its scripts there", async () => {
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
     async (request) => {
@@ -578,7 +577,7 @@ Deno.test("compare.ts: run from a URL, it finds its scripts there", async () => 
   }
 });
 
-Deno.test("compare.ts: --lang, LANG, and --beat too small", async () => {
+test("--lang, LANG, and --beat too small", async () => {
   const only = ["--only", "select", "--beat", "0.05"];
   const [chosen, named, other, c] = await Promise.all([
     compare([...only, "--lang", "zh"]),
@@ -600,7 +599,7 @@ Deno.test("every state has words in both languages, and a sign one wide", () => 
   }
 });
 
-Deno.test("compare.ts: bad flags and models get one line", async () => {
+test("bad flags and models get one line", async () => {
   const usage: [string[], RegExp][] = [
     [
       ["--only", "select,pol"],
@@ -638,7 +637,7 @@ const children = (pid: number) => {
   }
 };
 
-Deno.test("compare.ts: Ctrl-C leaves no process behind", async () => {
+test("Ctrl-C leaves no process behind", async () => {
   const alive = (pid: number) => /^State:\s+[^Z]/m.test(read(`${pid}/status`));
   await Promise.all((["SIGINT", "SIGTERM"] as const).map(async (signal) => {
     await using comparing = run("compare.ts", ["--only", "select"]);
