@@ -12,8 +12,8 @@ for (const name of needed) {
   }
 }
 
-const root = new URL("..", import.meta.url);
-const PATIENCE = 15_000; // ms until a test gives up on something
+export const root = new URL("..", import.meta.url);
+export const PATIENCE = 15_000; // ms until a test gives up on something
 
 /** A running script. */
 export interface Running extends AsyncDisposable {
@@ -116,6 +116,23 @@ export function run(
     async [Symbol.asyncDispose]() {
       await this.stop();
     },
+  };
+}
+
+/** A copy of a script in a folder of its own, in which something is replaced. */
+export async function altered(script: string, from: string, to: string) {
+  const dir = await Deno.makeTempDir();
+  const files = [script, "util.ts", "lib/trace.ts", "deno.json", "deno.lock"];
+  await Deno.mkdir(`${dir}/lib`);
+  for (const file of files) {
+    await Deno.copyFile(new URL(file, root), `${dir}/${file}`);
+  }
+  const text = await Deno.readTextFile(`${dir}/${script}`);
+  assert(text.includes(from), `${script} has no ${from}`);
+  await Deno.writeTextFile(`${dir}/${script}`, text.replace(from, to));
+  return {
+    script: `${dir}/${script}`,
+    [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }),
   };
 }
 
