@@ -46,6 +46,9 @@ function tongue(): Language {
   if (lang) {
     fail(`--lang takes en or zh, not "${printable(lang)}"; see --help`, 2);
   }
+  if (Deno.permissions.requestSync({ name: "env" }).state !== "granted") {
+    return "en";
+  }
   const names = ["LC_ALL", "LC_MESSAGES", "LANG"];
   const set = names.map((name) => Deno.env.get(name)).find((value) => value);
   return set?.startsWith("zh") ? "zh" : "en";
@@ -66,15 +69,17 @@ async function write(file: string, text: string) {
 }
 
 const models = cast();
+for (const name of ["run", "net", "ffi"] as const) {
+  if (Deno.permissions.requestSync({ name }).state !== "granted") {
+    fail("starts servers, and talks to them: run with -A");
+  }
+}
 if (beat < 100) {
   warn("with a beat below 0.1 s, what happens at once takes as long as a beat");
 }
 addEventListener("unload", () => status(""));
 const outcomes = await playAll(models, beat, (ready, of) => {
   status(`${"■".repeat(ready)}${"□".repeat(of - ready)}`);
-}).catch((error) => {
-  if (error instanceof Deno.errors.NotCapable) fail("starts servers: run -A");
-  throw error;
 });
 
 const terminal = Deno.stdout.isTerminal();

@@ -232,7 +232,7 @@ export function svg(
     ]
   ) {
     drawn.push(...tabulated(table, at, y));
-    const notes = wrap(table.notes, language === "zh" ? 146 : 150);
+    const notes = wrap(table.notes, language === "zh" ? 144 : 142);
     y += ROW * (table.rows.length + 2) + 4;
     for (const note of notes) {
       drawn.push(text("small", MARGIN, y, note));

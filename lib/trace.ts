@@ -358,8 +358,10 @@ function returned(told: Omit<Told, "time" | "phase">) {
 
 let errno: Int32Array; // this thread's, to be read and to be written
 
-// How util.ts finds Deno's descriptor, keeps a spare one, and names an error.
-const UNTOLD = /^(__errno_location|strerror|dup|getsockname|getsockopt)/;
+// How util.ts finds Deno's descriptor, keeps a spare one, and names an error,
+// and how many there may be.
+const UNTOLD =
+  /^(__errno_location|strerror|dup|getsockname|getsockopt|getrlimit)/;
 const untold = new Set<Result>(); // the descriptors that are its own
 
 /** The call, told of before it can wait and when it has returned. */

@@ -32,7 +32,7 @@
 export const STATES = {
   one: {
     kind: "held",
-    colour: { light: "#b3401f", dark: "#d9603b" },
+    colour: { light: "#b3401f", dark: "#bd4a2f" },
     ansi: 31,
     glyph: "▓",
     word: { en: "held for one", zh: "只为一人守着" },

@@ -637,6 +637,17 @@ const children = (pid: number) => {
   }
 };
 
+test("without permission it says what it needs", async () => {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "compare.ts"],
+    cwd: root,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const text = new TextDecoder().decode(stderr);
+  assertEquals([code, stdout.length], [1, 0]);
+  assertMatch(text, /^compare.ts: starts servers[^\n]*: run with -A\n$/);
+});
+
 test("Ctrl-C leaves no process behind", async () => {
   const alive = (pid: number) => /^State:\s+[^Z]/m.test(read(`${pid}/status`));
   await Promise.all((["SIGINT", "SIGTERM"] as const).map(async (signal) => {

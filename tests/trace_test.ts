@@ -191,7 +191,7 @@ const KERNEL: Record<string, string> = {
 const ABOUT_ONE =
   /^(accept4|recvfrom|sendto|close|getpeername|shutdown|fcntl)$/;
 // Calls that the runtime makes as well, for itself.
-const OTHERS = /^(mmap|getrlimit|read|epoll_create1)$/;
+const OTHERS = /^(mmap|read|epoll_create1)$/;
 
 /** When the server has seen all: asleep in that call, or after that one. */
 const SLEEPS: Record<string, RegExp> = {
