@@ -183,7 +183,8 @@ export async function playAll(
         spans.filter((span) => span.state === state)
           .reduce((sum, { from, to }) => sum + to - from, 0) / (to - from);
       const returned = told.filter((line) =>
-        line.phase === "return" && line.time > from && line.time < to
+        line.phase === "return" && line.time > from && line.time < to &&
+        line.asked !== "0" // what is typed is Deno's to read
       );
       const own = !returned.some(({ call, promised }) =>
         promised && ["accept", "read", "write"].includes(call)

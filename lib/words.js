@@ -138,7 +138,7 @@ export function labels({ state, call }, language, whom) {
   const { kind, word } = STATES[state];
   const short = word[language];
   if (kind !== "held" || !call) return [short];
-  const place = call === "read" // of standard input: blocking.ts asks
+  const place = call === "read" // what is typed: blocking.ts asks
     ? { en: "at the keyboard", zh: "键盘前" }[language]
     : call;
   const asleep = language === "en" ? `asleep in ${call}` : `睡在 ${call} 里`;
