@@ -384,7 +384,7 @@ Deno.test({
       );
       // Of io_uring, which strace sees only enter: when it has had it.
       const had = threads[0].spans.find(({ state, ops, to }) =>
-        state === "copying" && ops?.includes("RECV") && to > 600
+        state === "copying" && ops?.includes("RECV") && to > 500
       );
       assert(message || had, `${script}: strace sees no message`);
       const copier = message?.thread ?? pid;
