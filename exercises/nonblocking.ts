@@ -30,6 +30,6 @@ while (true) {
   } catch (error) {
     if (!(error instanceof SystemError && error.code === "EAGAIN")) throw error;
     console.log("waiting");
-    sleep(0.2);
+    sleep(0.1);
   }
 }
