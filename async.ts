@@ -9,12 +9,14 @@
  *   deno run -A async.ts         and in other terminals: deno run -A client.ts
  *
  * Underneath, on Linux, Deno waits in epoll_wait, and copies with recv and send
- * when a socket is ready: readiness, as in epoll_http.ts, dressed as completion.
- * In io_uring.ts the kernel itself does the copying, before it reports.
+ * when a socket is ready: readiness, as in epoll.ts, in the clothes of
+ * completion. In io_uring.ts the kernel does the copying before it reports.
  */
 import {
   authority,
+  HELLO,
   listen,
+  log,
   Peer,
   reason,
   serverOptions,
@@ -25,22 +27,22 @@ const options = serverOptions("serves many clients with Deno's own promises");
 const listener = listen(options);
 
 async function serve(conn: Deno.TcpConn) {
-  const { hostname, port } = conn.remoteAddr;
-  const peer = new Peer(authority(hostname, port));
-  const inbox = new Uint8Array(16384);
+  const peer = new Peer(-1, authority(conn.remoteAddr));
+  log(`got connection from ${peer.name}`);
+  const inbox = new Uint8Array(Math.ceil(options.bowl));
   let why = "";
   try {
     for (let n; (n = await conn.read(inbox));) {
       const message = inbox.subarray(0, n);
       peer.show(message);
-      let rest = peer.answer(message);
-      while (rest.length) rest = rest.subarray(await conn.write(rest));
+      let rest = options.echo ? message : HELLO;
+      while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
     }
   } catch (error) {
     why = reason(error);
   }
   conn.close();
-  peer.leave(why);
+  peer.left(why);
 }
 
 let full = -Infinity; // when we last had no descriptor for a client

@@ -25,7 +25,7 @@ const { hostname, port } = options("talks to one of the servers", {
 });
 
 const conn = await Deno.connect({ hostname, port }).catch((error) =>
-  fail(`cannot connect to ${authority(hostname, port)}: ${reason(error)}`)
+  fail(`cannot connect to ${authority({ hostname, port })}: ${reason(error)}`)
 );
 const atTerminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
 let sentAll = false;

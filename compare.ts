@@ -17,8 +17,8 @@ import {
   type State,
   svg,
   type Visit,
-} from "./figure.ts";
-import { escaped, fail, options, print, reason, say, warn } from "./util.ts";
+} from "./lib/figure.ts";
+import { fail, options, printable, reason, say, warn } from "./util.ts";
 
 const given = options("plays the same scene to each model, and draws it", {
   only: ["all", "which ones, such as select,poll"],
@@ -75,7 +75,7 @@ for (const signal of Deno.build.os === "windows" ? [ends[0]] : ends) {
 /** A line that makes room for the next one, at a terminal. */
 function status(line: string) {
   if (!Deno.stderr.isTerminal()) return;
-  print(new TextEncoder().encode(`\r\x1b[K${line}`), Deno.stderr);
+  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${line}`));
 }
 
 function stop(child: Deno.ChildProcess) {
@@ -341,7 +341,7 @@ const stranger = wanted.find((model) =>
 );
 if (stranger !== undefined) {
   const known = models.map(({ script }) => name(script)).join(", ");
-  fail(`--only takes ${known}, not "${escaped(stranger)}"; see --help`, 2);
+  fail(`--only takes ${known}, not "${printable(stranger)}"; see --help`, 2);
 }
 const cast = models.filter(({ script }) =>
   wanted.includes("all") || wanted.includes(name(script))

@@ -12,18 +12,19 @@
  * a response does not fit into the kernel, EPOLLIN again for the client to hang
  * up. The grammar of requests is not the lesson: it is in http.ts.
  */
-import { Exchange } from "./http.ts";
+import { Exchange, unavailable } from "./lib/http.ts";
 import {
+  accept,
+  descriptor,
   errno,
+  interrupted,
   libc,
   listen,
-  Listener,
-  Peer,
+  type Peer,
   printable,
   say,
   serverOptions,
   strerror,
-  waited,
 } from "./util.ts";
 
 const { epoll_create1, epoll_ctl, epoll_wait, shutdown } = libc({
@@ -57,7 +58,7 @@ const options = serverOptions("serves HTTP to many clients with epoll(7)", {
   timeout: [10, "seconds a client may take for a request, or be idle"],
   echo: [false, "answer with the body of the request, if it has one"],
 });
-const listener = new Listener(listen(options, "http://"));
+const listener = descriptor(listen(options, "http://"));
 const connections: (Connection | undefined)[] = []; // by descriptor
 
 const epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -94,12 +95,17 @@ class Connection {
     const { peer } = this;
     const http = this.#http;
     let moved = false;
-    if (peer.unsent) moved = peer.send(peer.unsent);
-    else {
+    if (peer.unsent) {
+      const before = peer.unsent.length;
+      peer.send();
+      moved = peer.unsent?.length !== before;
+    } else {
       const data = peer.recv();
-      if (data) http.take(data);
+      if (data === null) return;
+      if (data.length === 0) return this.#end();
+      http.take(data);
     }
-    while (!peer.unsent && !peer.gone) {
+    while (!peer.unsent) {
       const bytes = http.next();
       if (!bytes) break;
       peer.send(bytes);
@@ -120,7 +126,6 @@ class Connection {
   #wait(moved: boolean) {
     const { peer } = this;
     const http = this.#http;
-    if (peer.gone) return this.#end();
     if (!http.last || peer.unsent) {
       if (moved || http.steps !== this.#steps) {
         this.#allow(waiting, options.timeout);
@@ -147,7 +152,7 @@ class Connection {
   }
 
   #end(why?: string) {
-    if (!this.peer.gone) this.peer.leave(why); // epoll forgets what is closed
+    this.peer.close(why); // epoll forgets what is closed
     waiting.delete(this);
     leaving.delete(this);
     connections[this.peer.fd] = undefined;
@@ -163,7 +168,7 @@ function show(head: Uint8Array) {
 
 /** Ends those whose time is over; how long epoll_wait may last, in ms. */
 function expire(): number {
-  let timeout = listener.full ? 1000 : Infinity;
+  let timeout = Infinity;
   for (const queue of [waiting, leaving]) {
     for (const connection of queue) {
       if (connection.due > now) {
@@ -176,20 +181,19 @@ function expire(): number {
   return timeout === Infinity ? -1 : Math.ceil(timeout);
 }
 
-watch(EPOLL_CTL_ADD, listener.fd, EPOLLIN);
-for (let watched = true;;) {
-  const n = waited("epoll_wait", epoll_wait(epfd, ready, MAX_EVENTS, expire()));
+watch(EPOLL_CTL_ADD, listener, EPOLLIN);
+while (true) {
+  const n = epoll_wait(epfd, ready, MAX_EVENTS, expire());
   now = performance.now();
-  let knock = listener.full;
+  if (interrupted("epoll_wait", n)) continue;
   for (let i = 0; i < n; i++) {
     const fd = ready[i * WORDS + WORDS - 2];
-    if (fd === listener.fd) knock = true;
-    else connections[fd]?.serve();
-  }
-  // Last, for a new client can get the descriptor of one that has just left.
-  for (let peer; knock && (peer = listener.accept());) new Connection(peer);
-  if (watched === listener.full) {
-    watched = !listener.full;
-    watch(EPOLL_CTL_MOD, listener.fd, watched ? EPOLLIN : 0);
+    if (fd !== listener) {
+      connections[fd]?.serve();
+      continue;
+    }
+    for (const peer of accept(listener, undefined, unavailable)) {
+      new Connection(peer);
+    }
   }
 }

@@ -15,50 +15,56 @@
  * more than once for one request 6.0, accepting so, and rings of buffers 5.19.
  */
 import {
-  constants,
+  address,
+  descriptor,
   errno,
   fail,
+  HELLO,
+  interrupted,
   libc,
   listen,
-  Listener,
+  log,
   Peer,
-  peername,
   serverOptions,
   strerror,
-  waited,
   warn,
 } from "./util.ts";
+
+const options = serverOptions("serves many clients with io_uring(7)");
 
 // libc knows none of the three: syscall(2) takes their numbers, and then what
 // they take. For a kernel between two calls the rings are just memory.
 const [SETUP, ENTER, REGISTER] = [425, 426, 427];
-const { io_uring_setup, io_uring_enter, io_uring_register, mmap } = libc({
-  // int io_uring_setup(u32 entries, struct io_uring_params *p);
-  io_uring_setup: {
-    name: "syscall",
-    parameters: ["i32", "u32", "buffer"],
-    result: "i32",
-  },
-  // int io_uring_enter(unsigned fd, u32 to_submit, u32 min_complete, u32 flags,
-  //                    const void *arg, size_t argsz);
-  io_uring_enter: {
-    name: "syscall",
-    parameters: ["i32", "i32", "u32", "u32", "u32", "buffer", "u32"],
-    result: "i32",
-  },
-  // int io_uring_register(unsigned fd, unsigned opcode, void *arg, unsigned n);
-  io_uring_register: {
-    name: "syscall",
-    parameters: ["i32", "i32", "u32", "buffer", "u32"],
-    result: "i32",
-  },
-  // void *mmap(void *addr, size_t length, int prot, int flags, int fd,
-  //            off_t offset);
-  mmap: {
-    parameters: ["buffer", "u32", "i32", "i32", "i32", "u32"],
-    result: "pointer",
-  },
-});
+const { io_uring_setup, io_uring_enter, io_uring_register, mmap, getpeername } =
+  libc({
+    // int io_uring_setup(u32 entries, struct io_uring_params *p);
+    io_uring_setup: {
+      name: "syscall",
+      parameters: ["i32", "u32", "buffer"],
+      result: "i32",
+    },
+    // int io_uring_enter(unsigned fd, u32 to_submit, u32 min_complete, u32 flags,
+    //                    const void *arg, size_t argsz);
+    io_uring_enter: {
+      name: "syscall",
+      parameters: ["i32", "i32", "u32", "u32", "u32", "buffer", "u32"],
+      result: "i32",
+    },
+    // int io_uring_register(unsigned fd, unsigned opcode, void *arg, unsigned n);
+    io_uring_register: {
+      name: "syscall",
+      parameters: ["i32", "i32", "u32", "buffer", "u32"],
+      result: "i32",
+    },
+    // void *mmap(void *addr, size_t length, int prot, int flags, int fd,
+    //            off_t offset);
+    mmap: {
+      parameters: ["buffer", "u32", "i32", "i32", "i32", "u32"],
+      result: "pointer",
+    },
+    // int getpeername(int sockfd, struct sockaddr *addr, socklen_t *len);
+    getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  });
 
 // What can be asked for: an opcode, above it flags of any request (IOSQE_…) in
 // 8 bits, above them flags of this kind of request in 16. A multishot request
@@ -82,21 +88,25 @@ class Client extends Peer {
   buffer = -1; // which of the buffers `sending` is in; -1: in none
   next: Uint8Array<ArrayBuffer>[] = []; // to be sent after that
   slow = false; // does not read: the kernel had no room for all
+  closed = false;
   ended?: string; // why; it is closed once no request is left
 }
 
-const options = serverOptions("serves many clients with io_uring(7)");
 const ring = openRing(256);
 const buffers = openBuffers(1024, 4096);
-const listener = new Listener(listen(options));
-const { EAGAIN, EBUSY, ECANCELED, ECONNABORTED, EINTR, ENOBUFS } =
-  constants().errno;
+const listener = descriptor(listen(options));
+const EINTR = 4;
+const EAGAIN = 11;
+const EBUSY = 16;
+const ECONNABORTED = 103;
+const ENOBUFS = 105;
+const ECANCELED = 125;
 const clients: (Client | undefined)[] = []; // by descriptor
 const unfed = new Set<Client>(); // found no buffer left
 const second = new BigInt64Array([1n, 0n]); // struct timespec: s, ns
 let full = -Infinity; // when we last had no descriptor for a client
 
-ring.ask(ACCEPT, listener.fd, 0, 0, SOCK_CLOEXEC);
+ring.ask(ACCEPT, listener, 0, 0, SOCK_CLOEXEC);
 while (true) {
   ring.enter(); // the requests go in; held here until one of them is done
   for (let done; (done = ring.next());) {
@@ -105,7 +115,7 @@ while (true) {
     else if (op === opcode(SEND)) sent(clients[fd]!, result);
     else if (op === opcode(ACCEPT)) accepted(result, flags);
     else if (op === opcode(TIMEOUT)) {
-      ring.ask(ACCEPT, listener.fd, 0, 0, SOCK_CLOEXEC);
+      ring.ask(ACCEPT, listener, 0, 0, SOCK_CLOEXEC);
     }
   }
   for (const client of unfed) {
@@ -119,7 +129,8 @@ while (true) {
 function accepted(result: number, flags: number) {
   if (result >= 0) {
     const name = options.quiet ? "" : peername(result);
-    proceed(clients[result] = new Client(name, result));
+    log(`got connection from ${name}`);
+    proceed(clients[result] = new Client(result, name));
   }
   if (flags & IORING_CQE_F_MORE) return;
   if (result < 0 && ![EAGAIN, EINTR, ECONNABORTED].includes(-result)) {
@@ -127,8 +138,15 @@ function accepted(result: number, flags: number) {
     const before = full;
     full = Date.now();
     if (full - before > 5000) warn(`cannot accept: ${strerror(-result)}`);
-    ring.ask(TIMEOUT, -1, address(second), 1, 0);
-  } else ring.ask(ACCEPT, listener.fd, 0, 0, SOCK_CLOEXEC);
+    ring.ask(TIMEOUT, -1, pointer(second), 1, 0);
+  } else ring.ask(ACCEPT, listener, 0, 0, SOCK_CLOEXEC);
+}
+
+/** The name of a client, which an accept that is asked for once cannot give. */
+function peername(fd: number): string {
+  const sockaddr = new Uint8Array(28);
+  const gone = getpeername(fd, sockaddr, new Uint32Array([28])) === -1;
+  return gone ? `descriptor ${fd}` : address(sockaddr);
 }
 
 /** A message: it is in the buffer already, and the answer leaves from there. */
@@ -139,7 +157,7 @@ function received(client: Client, result: number, flags: number) {
     const buffer = flags >>> 16;
     const message = buffers.take(buffer, result);
     client.show(message);
-    const answer = client.answer(message);
+    const answer = options.echo ? message : HELLO;
     if (client.ended !== undefined) buffers.put(buffer);
     else if (client.sending) {
       client.next.push(answer.slice());
@@ -181,16 +199,17 @@ function sent(client: Client, result: number) {
 /** Asks for what comes next: to send what is left, to receive, to be closed. */
 function proceed(client: Client) {
   const { fd, next, receiving, ended } = client;
-  if (client.sending || client.gone) return;
+  if (client.sending || client.closed) return;
   if (next.length) {
     // The kernel keeps nothing but the address: `sending` keeps the bytes.
     client.sending = next.length === 1 ? next[0] : joined(next);
     client.next = [];
     const { sending, slow } = client;
     const how = slow ? MSG_WAITALL : MSG_DONTWAIT;
-    ring.ask(SEND, fd, address(sending), sending.length, how);
+    ring.ask(SEND, fd, pointer(sending), sending.length, how);
   } else if (ended !== undefined && receiving === "no") {
-    client.leave(ended);
+    client.closed = true;
+    client.close(ended);
     clients[fd] = undefined;
     return;
   } else if (receiving === "no") {
@@ -225,7 +244,7 @@ function openRing(entries: number) {
   const fd = io_uring_setup(SETUP, entries, params);
   if (fd === -1) {
     const error = errno();
-    const { EINVAL, ENOSYS, EPERM } = constants().errno;
+    const [EPERM, EINVAL, ENOSYS] = [1, 22, 38];
     const why: Record<number, string> = {
       [EINVAL]: ": this kernel is older than 6.1",
       [ENOSYS]: ": not in this kernel, or forbidden in this container",
@@ -292,7 +311,7 @@ function openRing(entries: number) {
     const n = io_uring_enter(ENTER, fd, waiting, 1, flags, null, 0);
     // Too much at once for the kernel: what is done by now makes room.
     const busy = n === -1 && (errno() === EBUSY || errno() === EAGAIN);
-    if (!busy) waited("io_uring_enter", n);
+    if (!busy) interrupted("io_uring_enter", n);
     waiting = submitted - Atomics.load(rings, sqHead) | 0;
     available = Atomics.load(rings, cqTail);
   }
@@ -325,7 +344,7 @@ function openBuffers(count: number, size: number) {
   // in the first entry are the tail of the ring, and not ours to overwrite.
   const words = new Uint32Array(memory, 0, 4 * count);
   const halves = new Uint16Array(memory, 0, 8 * count);
-  const start = address(words);
+  const start = pointer(words);
   // struct io_uring_buf_reg: address 8 bytes, entries 4, group 2; 32 bytes of
   // which nothing is needed here.
   const reg = new Uint32Array(10);
@@ -392,7 +411,7 @@ function map(size: number, fd = -1, offset = 0): ArrayBuffer {
 }
 
 /** Of its ArrayBuffer, which stays where it is: a small array would move. */
-function address(data: ArrayBufferView<ArrayBuffer>): number {
+function pointer(data: ArrayBufferView<ArrayBuffer>): number {
   const at = Deno.UnsafePointer.value(Deno.UnsafePointer.of(data.buffer));
   return Number(at) + data.byteOffset;
 }

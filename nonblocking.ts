@@ -1,6 +1,6 @@
 /**
- * Non-blocking I/O: no call ever waits. Who has nothing for us says EAGAIN, and
- * we come back later to ask again.
+ * Non-blocking I/O: no call ever waits. recv says EAGAIN when nothing has come,
+ * and we come back later to ask again.
  *
  * In the canteen: you go out to play, and come back every so often to ask: is
  * it ready?
@@ -8,31 +8,54 @@
  *   deno run -A nonblocking.ts   and in other terminals: deno run -A client.ts
  *
  * The price: an answer waits for the next visit, and most visits are for
- * nothing. Ask more often, and the first gets better as the second gets worse:
- * --interval 0.1.
+ * nothing. With --interval 0.1 we ask more often: that makes the first better,
+ * and the second worse.
  */
-import { listen, Listener, Peer, say, serverOptions } from "./util.ts";
+import {
+  accept,
+  descriptor,
+  HELLO,
+  listen,
+  log,
+  type Peer,
+  serverOptions,
+} from "./util.ts";
 
-// This model adds no system call, only O_NONBLOCK: Deno's listener has it, and
-// `accept4` gives it to every peer.
 const options = serverOptions("serves many clients, and never waits for one", {
   interval: [3, "seconds to stay away when nothing happened"],
 });
-const listener = new Listener(listen(options));
+
+// This model adds no system call, only O_NONBLOCK: Deno's listener has it, and
+// accept4 gives it to every peer.
+const listener = descriptor(listen(options));
 const peers = new Set<Peer>();
 
 while (true) {
   let idle = true;
-  for (let peer; (peer = listener.accept()); idle = false) {
-    if (!options.quiet) say("hello");
+  for (const peer of accept(listener)) {
+    log("hello");
     peers.add(peer);
+    idle = false;
   }
   for (const peer of peers) {
-    if (peer.serve()) idle = false;
-    if (peer.gone) peers.delete(peer);
+    if (peer.unsent) {
+      peer.send(); // there may be room for more of it
+      if (!peer.unsent) idle = false;
+      continue;
+    }
+    const message = peer.recv();
+    if (message === null) continue; // EAGAIN: nothing yet
+    if (message.length > 0) {
+      peer.show(message);
+      peer.send(options.echo ? message : HELLO);
+    } else {
+      peer.close();
+      peers.delete(peer);
+    }
+    idle = false;
   }
   if (idle) {
-    if (!options.quiet) say("waiting");
+    log("waiting");
     await new Promise((play) => setTimeout(play, options.interval * 1000));
   }
 }

@@ -7,56 +7,86 @@
  *
  *   deno run -A poll.ts          and in other terminals: deno run -A client.ts
  */
-import { libc, listen, Listener, Peer, serverOptions, waited } from "./util.ts";
+import {
+  accept,
+  descriptor,
+  HELLO,
+  interrupted,
+  libc,
+  listen,
+  type Peer,
+  serverOptions,
+} from "./util.ts";
+
+const options = serverOptions("serves many clients with poll(2)");
 
 const { poll } = libc({
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout);
   poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
 });
 
-// struct pollfd { int fd; short events; short revents; };
-// Seen as two 32-bit words: the descriptor, and below the kernel's answer in
-// the upper half of the second one, what we ask for. The array stays as it is
-// from call to call, for the kernel writes nothing but the answers.
+// struct pollfd: 8 bytes, for each descriptor: which one, what we wait for, and
+// what has come of it. The kernel writes nothing but revents: the list stays.
+//
+//   | fd: 4 bytes | events: 2 | revents: 2 |
+//
+// In ours, the descriptor is also the index. Where there is none fd is -1, and
+// the kernel passes over it.
 const POLLIN = 1;
 const POLLOUT = 4;
-let pollfds = new Int32Array(2 * 64);
-const watch = (i: number, fd: number, events: number) => {
-  if (2 * i === pollfds.length) {
-    const longer = new Int32Array(2 * pollfds.length);
-    longer.set(pollfds);
-    pollfds = longer;
+const empty = (length: number) =>
+  new Int32Array(2 * length).map((_, i) => i % 2 === 0 ? -1 : 0);
+let pollfds = empty(64);
+let nfds = 0; // the highest descriptor, and 1
+
+function watch(fd: number, events: number) {
+  if (2 * fd >= pollfds.length) {
+    const shorter = pollfds;
+    pollfds = empty(2 * fd);
+    pollfds.set(shorter);
   }
-  pollfds[2 * i] = fd;
-  pollfds[2 * i + 1] = events;
-};
-const revents = (i: number) => pollfds[2 * i + 1] >>> 16;
+  pollfds[2 * fd] = fd;
+  pollfds[2 * fd + 1] = events;
+  nfds = Math.max(nfds, fd + 1);
+}
+function unwatch(fd: number) {
+  pollfds[2 * fd] = -1;
+}
+const revents = (fd: number) => pollfds[2 * fd + 1] >>> 16;
 
-const options = serverOptions("serves many clients with poll(2)");
-const listener = new Listener(listen(options));
-const peers: Peer[] = []; // peers[i] has pollfd i + 1
+const listener = descriptor(listen(options));
+const peers = new Map<number, Peer>(); // by descriptor
 
+watch(listener, POLLIN);
 while (true) {
-  watch(0, listener.fd, listener.full ? 0 : POLLIN);
-  const n = poll(pollfds, 1 + peers.length, listener.full ? 1000 : -1);
-  if (waited("poll", n) === 0 && !listener.full) continue;
+  const n = poll(pollfds, nfds, -1);
+  if (interrupted("poll", n)) continue;
 
-  // Backwards, so that the last peer can take the place of one that has left.
-  for (let i = peers.length; i > 0; i--) {
-    if (!revents(i)) continue;
-    let peer = peers[i - 1];
-    // POLLHUP, POLLERR and POLLNVAL come unasked: recv or send finds out why.
-    peer.serve();
-    if (peer.gone) {
-      const last = peers.pop()!;
-      if (last === peer) continue;
-      peer = peers[i - 1] = last;
+  for (let fd = 0; fd < nfds; fd++) {
+    if (revents(fd) === 0) continue;
+    if (fd === listener) {
+      for (const peer of accept(listener)) {
+        peers.set(peer.fd, peer);
+        watch(peer.fd, POLLIN);
+      }
+      continue;
     }
-    watch(i, peer.fd, peer.unsent ? POLLOUT : POLLIN);
-  }
-  if (listener.full || revents(0)) {
-    for (let peer; (peer = listener.accept());) {
-      watch(peers.push(peer), peer.fd, POLLIN);
+    const peer = peers.get(fd)!;
+    if (peer.unsent) {
+      peer.send(); // there is room for more of it
+      if (!peer.unsent) watch(fd, POLLIN);
+      continue;
+    }
+    const message = peer.recv();
+    if (message === null) continue; // nothing, after all
+    if (message.length > 0) {
+      peer.show(message);
+      peer.send(options.echo ? message : HELLO);
+      if (peer.unsent) watch(fd, POLLOUT);
+    } else {
+      peer.close();
+      peers.delete(fd);
+      unwatch(fd);
     }
   }
 }

@@ -6,12 +6,20 @@
  * 1024, and must go through the whole list each time something is ready.
  *
  *   deno run -A select.ts        and in other terminals: deno run -A client.ts
- *
- * What if all three sets are empty? On Linux that is legal: there is nothing to
- * wait for but the timeout, and select is a sleep. Winsock refuses it with
- * WSAEINVAL, so a script that does it works on one system and fails on another.
  */
-import { libc, listen, Listener, Peer, serverOptions, waited } from "./util.ts";
+import {
+  accept,
+  descriptor,
+  fail,
+  HELLO,
+  interrupted,
+  libc,
+  listen,
+  type Peer,
+  serverOptions,
+} from "./util.ts";
+
+const options = serverOptions("serves many clients with select(2)");
 
 const { select } = libc({
   // int select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds,
@@ -22,42 +30,70 @@ const { select } = libc({
   },
 });
 
-// An fd_set is 1024 bits, one for each descriptor from 0 to 1023. The size is
-// part of the type: there is no number that would let the kernel see more.
+// fd_set: 1024 bits, one for each descriptor from 0 to 1023. The size is part
+// of the type: no number would let the kernel see more.
+//
+//   | 0 1 2 3 4 5 6 7 | 8 9 10 …   … 1023 |
 const FD_SETSIZE = 1024;
-const readfds = new Uint8Array(FD_SETSIZE / 8);
-const writefds = new Uint8Array(FD_SETSIZE / 8);
 const FD_SET = (fd: number, set: Uint8Array) => set[fd >> 3] |= 1 << (fd & 7);
+const FD_CLR = (fd: number, set: Uint8Array) =>
+  set[fd >> 3] &= ~(1 << (fd & 7));
 const FD_ISSET = (fd: number, set: Uint8Array) => set[fd >> 3] >> (fd & 7) & 1;
+const reading = new Uint8Array(FD_SETSIZE / 8); // whom we wait for
+const writing = new Uint8Array(FD_SETSIZE / 8);
+const readfds = new Uint8Array(FD_SETSIZE / 8); // the question, then the answer
+const writefds = new Uint8Array(FD_SETSIZE / 8);
+let nfds = 0; // the highest descriptor, and 1
 
-const options = serverOptions("serves many clients with select(2)");
-const listener = new Listener(listen(options));
-const peers = new Set<Peer>();
+function watch(fd: number, set: Uint8Array) {
+  unwatch(fd);
+  FD_SET(fd, set);
+  nfds = Math.max(nfds, fd + 1);
+}
+function unwatch(fd: number) {
+  FD_CLR(fd, reading);
+  FD_CLR(fd, writing);
+}
 
+const listener = descriptor(listen(options));
+const peers = new Map<number, Peer>(); // by descriptor
+if (listener >= FD_SETSIZE) fail(`descriptor ${listener} is not in an fd_set`);
+
+watch(listener, reading);
 while (true) {
-  // The kernel overwrites the sets with its answer: they are made anew for
-  // every call, from the highest descriptor of which it learns where to stop.
-  readfds.fill(0);
-  writefds.fill(0);
-  let highest = listener.fd;
-  if (!listener.full) FD_SET(listener.fd, readfds);
-  for (const { fd, unsent } of peers) {
-    FD_SET(fd, unsent ? writefds : readfds);
-    if (fd > highest) highest = fd;
-  }
+  // The kernel overwrites the sets with its answer: it gets copies.
+  readfds.set(reading);
+  writefds.set(writing);
+  const n = select(nfds, readfds, writefds, null, null);
+  if (interrupted("select", n)) continue;
 
-  const timeout = listener.full ? new BigInt64Array([1n, 0n]) : null; // s, µs
-  const n = select(highest + 1, readfds, writefds, null, timeout);
-  if (waited("select", n) === 0 && !listener.full) continue;
-
-  for (const peer of peers) {
-    if (FD_ISSET(peer.fd, readfds) || FD_ISSET(peer.fd, writefds)) peer.serve();
-    if (peer.gone) peers.delete(peer);
-  }
-  if (listener.full || FD_ISSET(listener.fd, readfds)) {
-    for (let peer; (peer = listener.accept());) {
-      if (peer.fd < FD_SETSIZE) peers.add(peer);
-      else peer.refuse(`descriptor ${peer.fd} does not fit into an fd_set`);
+  for (let fd = 0; fd < nfds; fd++) {
+    if (!FD_ISSET(fd, readfds) && !FD_ISSET(fd, writefds)) continue;
+    if (fd === listener) {
+      for (const peer of accept(listener)) {
+        if (peer.fd < FD_SETSIZE) {
+          peers.set(peer.fd, peer);
+          watch(peer.fd, reading);
+        } else peer.refuse(`descriptor ${peer.fd} does not fit into an fd_set`);
+      }
+      continue;
+    }
+    const peer = peers.get(fd)!;
+    if (peer.unsent) {
+      peer.send(); // there is room for more of it
+      if (!peer.unsent) watch(fd, reading);
+      continue;
+    }
+    const message = peer.recv();
+    if (message === null) continue; // nothing, after all
+    if (message.length > 0) {
+      peer.show(message);
+      peer.send(options.echo ? message : HELLO);
+      if (peer.unsent) watch(fd, writing);
+    } else {
+      peer.close();
+      peers.delete(fd);
+      unwatch(fd);
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Signal-driven I/O: the kernel sends SIGIO when a socket may be ready. Until
- * then the thread is in no call at all, and free for something else.
+ * then the thread is in none of our calls, and free for something else.
  *
  * In the canteen: your phone rings when something is ready; you walk over and
  * look.
@@ -13,7 +13,20 @@
  * everybody, until nobody has anything left. With F_SETSIG a signal would name
  * the descriptor, until the queue of signals is full.
  */
-import { libc, listen, Listener, Peer, say, serverOptions } from "./util.ts";
+import {
+  accept,
+  descriptor,
+  HELLO,
+  libc,
+  listen,
+  log,
+  type Peer,
+  serverOptions,
+} from "./util.ts";
+
+const options = serverOptions("serves many clients, whenever SIGIO comes", {
+  interval: [3, "seconds between two signs of life"],
+});
 
 const { fcntl } = libc({
   // int fcntl(int fd, int cmd, int arg);
@@ -24,39 +37,49 @@ const F_SETOWN = 8;
 const O_NONBLOCK = 0o4000;
 const O_ASYNC = 0o20000;
 
-const options = serverOptions("serves many clients, whenever SIGIO comes", {
-  interval: [3, "seconds between two signs of life"],
-});
-const listener = new Listener(listen(options));
-const peers = new Set<Peer>();
-
-/** Whose phone it is, and from now on: ring. */
+/** From now on the kernel rings, and it is this process that it rings for. */
 function watch(fd: number) {
   fcntl(fd, F_SETOWN, Deno.pid);
   fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
 }
 
+const listener = descriptor(listen(options));
+const peers = new Set<Peer>();
+
 /** Takes all there is: nothing rings again for what is left behind. */
-function serve() {
-  for (let moved = true; moved;) {
-    moved = false;
-    for (let peer; (peer = listener.accept());) {
+function look() {
+  for (let idle = false; !idle;) {
+    idle = true;
+    for (const peer of accept(listener)) {
       watch(peer.fd);
-      peers.add(peer); // and is served now: what came before rang for nobody
+      peers.add(peer); // what it sent before that rang for nobody: see below
+      idle = false;
     }
     for (const peer of peers) { // once each: none can keep us to itself
-      if (peer.serve()) moved = true;
-      if (peer.gone) peers.delete(peer);
+      if (peer.unsent) {
+        peer.send(); // there may be room for more of it
+        if (!peer.unsent) idle = false;
+        continue;
+      }
+      const message = peer.recv();
+      if (message === null) continue; // EAGAIN: it was not for this one
+      if (message.length > 0) {
+        peer.show(message);
+        peer.send(options.echo ? message : HELLO);
+      } else {
+        peer.close();
+        peers.delete(peer);
+      }
+      idle = false;
     }
   }
 }
 
-Deno.addSignalListener("SIGIO", serve); // first: unhandled, SIGIO kills
-watch(listener.fd);
-serve();
+Deno.addSignalListener("SIGIO", look); // first: unhandled, SIGIO kills
+watch(listener);
+look();
 
 while (true) {
-  if (!options.quiet) say("playing");
+  log("playing");
   await new Promise((play) => setTimeout(play, options.interval * 1000));
-  if (listener.full) serve(); // a descriptor given back does not ring
 }

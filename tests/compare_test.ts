@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Play, svg } from "../figure.ts";
+import { type Play, svg } from "../lib/figure.ts";
 import { eventually, run } from "./harness.ts";
 
 const root = new URL("..", import.meta.url);

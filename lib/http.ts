@@ -372,6 +372,7 @@ const STATUS: Record<number, string> = {
   417: "Expectation Failed",
   431: "Request Header Fields Too Large",
   501: "Not Implemented",
+  503: "Service Unavailable",
   505: "HTTP Version Not Supported",
 };
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -401,6 +402,10 @@ function response(
   whole.set(body, head.length);
   return whole;
 }
+
+/** What a client is told for whom there is no room. */
+export const unavailable = (why: string) =>
+  new TextDecoder().decode(response(503, "close", encode(`${why}\n`)));
 
 /** The server's side of one connection. */
 export class Exchange {
