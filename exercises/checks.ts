@@ -268,6 +268,13 @@ export const exercises: Record<string, Check[]> = {
     {
       ...answers,
       title: "answers a client that speaks at once",
+      async go(server) {
+        Deno.kill(server.pid, "SIGSTOP"); // it shall find both at once
+        using conn = await connect(server.port);
+        await send(conn, "h");
+        Deno.kill(server.pid, "SIGCONT");
+        await ask(server, conn, "a client", "i");
+      },
     },
     {
       ...several,
