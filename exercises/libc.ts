@@ -87,7 +87,7 @@ export function accept(listener: number): [number, string] {
 }
 
 /** What has come, `size` bytes at most. @see recv(2) */
-export function recv(fd: number, size: number): Uint8Array {
+export function recv(fd: number, size: number): Uint8Array<ArrayBuffer> {
   const buffer = new Uint8Array(size);
   return buffer.subarray(0, checked("recv", libc.recv(fd, buffer, size, 0)));
 }
