@@ -42,7 +42,7 @@ async function serve(conn: Deno.TcpConn) {
     why = reason(error);
   }
   conn.close();
-  peer.left(why);
+  peer.close(why);
 }
 
 let full = -Infinity; // when we last had no descriptor for a client

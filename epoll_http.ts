@@ -20,7 +20,7 @@ import {
   interrupted,
   libc,
   listen,
-  type Peer,
+  Peer,
   printable,
   say,
   serverOptions,
@@ -181,6 +181,7 @@ function expire(): number {
   return timeout === Infinity ? -1 : Math.ceil(timeout);
 }
 
+Peer.farewell = unavailable;
 watch(EPOLL_CTL_ADD, listener, EPOLLIN);
 while (true) {
   const n = epoll_wait(epfd, ready, MAX_EVENTS, expire());
@@ -192,7 +193,7 @@ while (true) {
       connections[fd]?.serve();
       continue;
     }
-    for (const peer of accept(listener, undefined, unavailable)) {
+    for (const peer of accept(listener)) {
       new Connection(peer);
     }
   }

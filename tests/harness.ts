@@ -12,11 +12,12 @@ for (const name of needed) {
   }
 }
 
-const root = new URL("..", import.meta.url);
+export const root = new URL("..", import.meta.url);
 // Another Deno for the scripts: one for arm64, say, emulated and slow.
 const emulated = Deno.env.get("DENO");
-const deno = emulated ?? Deno.execPath();
-const PATIENCE = emulated ? 60_000 : 15_000; // ms until a test gives up
+/** The Deno that the scripts are started with. */
+export const deno = emulated ?? Deno.execPath();
+export const PATIENCE = emulated ? 60_000 : 15_000; // ms until a test gives up
 
 /** A running script. */
 export interface Running extends AsyncDisposable {
@@ -119,6 +120,23 @@ export function run(
     async [Symbol.asyncDispose]() {
       await this.stop();
     },
+  };
+}
+
+/** A copy of a script in a folder of its own, in which something is replaced. */
+export async function altered(script: string, from: string, to: string) {
+  const dir = await Deno.makeTempDir();
+  const files = [script, "util.ts", "lib/trace.ts", "deno.json", "deno.lock"];
+  await Deno.mkdir(`${dir}/lib`);
+  for (const file of files) {
+    await Deno.copyFile(new URL(file, root), `${dir}/${file}`);
+  }
+  const text = await Deno.readTextFile(`${dir}/${script}`);
+  assert(text.includes(from), `${script} has no ${from}`);
+  await Deno.writeTextFile(`${dir}/${script}`, text.replace(from, to));
+  return {
+    script: `${dir}/${script}`,
+    [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }),
   };
 }
 

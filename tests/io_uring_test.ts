@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { serves, test } from "./common.ts";
+import { fills, greet, serves, test } from "./common.ts";
 import { crowds } from "./crowd.ts";
 import {
   connect,
@@ -14,6 +14,7 @@ import {
 } from "./harness.ts";
 
 serves("io_uring.ts");
+fills("io_uring.ts", greet);
 crowds("io_uring.ts");
 
 test("io_uring.ts: more at once than there are buffers for", async () => {
