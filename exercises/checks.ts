@@ -13,7 +13,7 @@ import {
   start,
 } from "../tests/harness.ts";
 
-const PATIENCE = 2000; // ms until a client calls it silence
+const PATIENCE = 3000; // ms until a client calls it silence
 
 /** What went wrong, and what the server had printed until then. */
 class Symptom extends Error {

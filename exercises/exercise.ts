@@ -6,7 +6,11 @@
  *   deno task exercise select        this one; a file of your own: ./mine/select.ts
  *   deno task exercise --hint        and how one might go about it
  */
-import { exercises, failure } from "./checks.ts";
+if (Deno.build.os !== "linux") {
+  console.error("exercise: select, poll and epoll as here are Linux's own");
+  Deno.exit(1);
+}
+const { exercises, failure } = await import("./checks.ts");
 
 function usage(wrong: string): never {
   console.error(`exercise: ${wrong}; try: deno task exercise select --hint`);
@@ -22,12 +26,20 @@ if (only && !(only in exercises)) {
   usage(`there is ${Object.keys(exercises).join(", ")}, but no ${given}`);
 }
 
+/** The file to be checked. */
+function file(name: string): string {
+  const ours = new URL(`${name}.ts`, import.meta.url);
+  try {
+    return Deno.realPathSync(given?.includes("/") ? given : ours);
+  } catch {
+    usage(`there is no file ${given}`);
+  }
+}
+
 const indented = (text: string) => text.replaceAll("\n", "\n      ");
 
 for (const name of only ? [only] : Object.keys(exercises)) {
-  const script = given?.includes("/")
-    ? Deno.realPathSync(given)
-    : decodeURIComponent(new URL(`${name}.ts`, import.meta.url).pathname);
+  const script = file(name);
   console.log(name);
   for (const check of exercises[name]) {
     const wrong = await failure(script, check);
@@ -39,11 +51,13 @@ for (const name of only ? [only] : Object.keys(exercises)) {
     console.log(`    what it did:\n      ${indented(wrong)}\n`);
     console.log(`    what it should do:\n      ${check.should}\n`);
     if (flags.length) console.log(`    hint:\n      ${check.hint}\n`);
-    const again = `deno task exercise${given ? ` ${given}` : ""}`;
-    console.log(
-      `Mend ${given?.includes("/") ? given : `exercises/${name}.ts`}, and ` +
-        `run it again: ${again}` + (flags.length ? "" : `   (or: --hint)`),
-    );
+    const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
+    const again = `${npx}deno task exercise${given ? ` ${given}` : ""}`;
+    const mend = `Mend ${
+      given?.includes("/") ? given : `exercises/${name}.ts`
+    }`;
+    console.log(`${mend}, and run it again: ${again}`);
+    if (!flags.length) console.log("A hint? Add --hint.");
     Deno.exit(1);
   }
 }

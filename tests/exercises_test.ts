@@ -257,7 +257,7 @@ test("deno task exercise shows a symptom, and a hint when asked", async () => {
   const hinted = await exercise(`${dir.path}/select.ts`, "--hint");
   assertStringIncludes(hinted.output, "hint:\n      What does recv return");
 
-  for (const wrong of ["slect", "--hnt"]) {
+  for (const wrong of ["slect", "--hnt", "./nowhere/select.ts"]) {
     const { code, output } = await exercise(wrong);
     assertEquals(code, 2);
     assertMatch(output, /^exercise: .*; try: .*\n$/);
