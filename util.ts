@@ -188,11 +188,14 @@ export function listen(
     const reach = scheme
       ? `curl ${at}`
       : command("client.ts", { hostname, port: addr.port });
-    say(`${script}: listening on ${at}\nin another terminal: ${reach}`);
     // Deno sets up its signals half a second after the start, and panics if no
-    // descriptor is left then: have it done before there is a client.
+    // descriptors are left then: have it done before there is a client, and see
+    // before that whether there are any.
+    [1, 2, 3, 4].map(() => Deno.listen({ hostname, port: 0 }))
+      .forEach((listener) => listener.close());
     Deno.addSignalListener("SIGINT", Deno.exit);
     Deno.removeSignalListener("SIGINT", Deno.exit);
+    say(`${script}: listening on ${at}\nin another terminal: ${reach}`);
     return listener;
   } catch (error) {
     const why = reason(error).replace(

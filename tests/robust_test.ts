@@ -1,5 +1,10 @@
 /** What strangers, small limits and odd surroundings can do to a server. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { getAvailablePort } from "@std/net";
 import {
   connect,
@@ -217,6 +222,19 @@ for (const script of ["select.ts", "epoll.ts", "threads.ts", "io_uring.ts"]) {
       const answer = await soon(exchange(conn, "hi\n"), server.output());
       assertEquals(answer, HELLO);
     }
+  });
+}
+
+for (const [script, limit] of [["poll.ts", 15], ["threads.ts", 20]] as const) {
+  test(`${script}: too few descriptors to begin with`, async () => {
+    const { status, output } = run(
+      script,
+      ["--port", "0"],
+      (command) => `ulimit -n ${limit}; exec ${command}`,
+    );
+    const { code } = await soon(status, output());
+    assertEquals(code, 1);
+    assertMatch(output(), /too many open files|needs descriptors/i);
   });
 }
 
