@@ -182,7 +182,7 @@ export function talks(script: string, args: string[] = [], input = "") {
     assertStringIncludes(output, ": 食\n");
     assert(!output.includes("\ufffd"), output);
     await exchange(conn, "\x1b[2J\0\x07\r\x9b\u202e");
-    const bytes = "\\u{1b}[2J\\u{0}\\u{7}\\r\\u{9b}\\u{202e}\n";
+    const bytes = "\\u{1b}[2J\\u{0}\\u{7}\\u{d}\\u{9b}\\u{202e}\n";
     assertStringIncludes(await server.until("202e"), bytes);
     await send(conn, Uint8Array.of(0xff, 0xc3));
     await conn.closeWrite();

@@ -5,6 +5,7 @@
  *
  * descriptors N   all up to N are taken
  * connection P D  an accepted connection of port P stands at each of D (12,13)
+ * listener D      a listener of another port stands at each of D
  * nonblocking     stdout says EAGAIN when it is full
  * unprivileged    memory may not be locked beyond `ulimit -l`, even by root
  */
@@ -53,6 +54,16 @@ if (what === "descriptors") {
   }
   listener.close();
   client.close();
+} else if (what === "listener") {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  for (let fd = 3; fd < 100; fd++) {
+    if (getsockname(fd, new Uint8Array(16), new Uint32Array([16])) !== 0) {
+      continue;
+    }
+    for (const at of words.shift()!.split(",").map(Number)) dup2(fd, at);
+    break;
+  }
+  listener.unref();
 } else if (what === "nonblocking") {
   fcntl(1, F_SETFL, O_WRONLY | O_NONBLOCK);
 } else if (what === "unprivileged") {

@@ -209,14 +209,17 @@ test("select.ts: a listener that does not fit into an fd_set", async () => {
 });
 
 for (const script of ["select.ts", "epoll.ts", "threads.ts", "io_uring.ts"]) {
-  test(`${script}: an inherited connection is not the listener`, async () => {
+  test(`${script}: an inherited socket is not the listener`, async () => {
     const port = getAvailablePort();
-    const held = Array.from({ length: 28 }, (_, i) => i + 10).join();
-    for (const descriptors of ["12", "13", "14", held]) {
+    const many = Array.from({ length: 40 }, (_, i) => 2 * i + 11).join();
+    const ways = ["12", "13", "14", many].map((at) =>
+      `connection ${port} ${at}`
+    );
+    for (const way of [...ways, `listener ${many}`]) {
       await using server = await start(
         script,
         ["--port", `${port}`],
-        preparing(`connection ${port} ${descriptors}`),
+        preparing(way),
       );
       using conn = await connect(port);
       const answer = await soon(exchange(conn, "hi\n"), server.output());
