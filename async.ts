@@ -23,7 +23,9 @@ import {
   warn,
 } from "./util.ts";
 
-const options = serverOptions("serves many clients with Deno's own promises");
+const options = serverOptions("serves many clients with Deno's own promises", {
+  bowl: [16384, "bytes of a client's buffer: more is not kept for it"],
+});
 const listener = listen(options);
 
 async function serve(conn: Deno.TcpConn) {
