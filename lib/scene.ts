@@ -170,8 +170,10 @@ export async function playAll(
   }
   return troupe.map(async ({ model, told, servers, spoke }) => {
     const { script, name, canteen, away, round } = model;
+    const curtain = zeros.get(model)!;
+    if (round) await until(curtain - beat / 2); // by now nothing is late
     const [zero, other] = spoke.map((visit, i) =>
-      between(zeros.get(model)! + i * apart, visit, beat, round)
+      between(curtain + i * apart, visit, beat, round)
     );
     try {
       const [traced, plain] = await Promise.all([
