@@ -47,7 +47,14 @@ export function run(
   args: string[] = [],
   shell = (command: string) => `exec ${command}`,
 ): Running {
-  const command = [deno, "run", "-A", script, ...args];
+  const command = [
+    deno,
+    "run",
+    "--no-code-cache", // out of descriptors, Deno would delete it for everyone
+    "-A",
+    script,
+    ...args,
+  ];
   const child = new Deno.Command("sh", {
     args: ["-c", shell(command.map((word) => `'${word}'`).join(" "))],
     cwd: root,
@@ -281,6 +288,15 @@ export async function eventually(check: () => boolean, what: string) {
   }
 }
 
+/** What `promise` resolves to, if it does so within seconds. */
+export async function soon<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`too late: ${what}`)), PATIENCE);
+  });
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
 /** Whether a command is installed. */
 export async function exists(command: string): Promise<boolean> {
   const find = new Deno.Command("sh", {
@@ -301,12 +317,11 @@ export function suite(name: string) {
       sanitizeResources: false,
       sanitizeExit: false,
     };
-    if (emulated) {
-      for (const [name, fn] of tests) await t.step({ name, fn, ...alone });
-    }
-    await Promise.all(
-      tests.map(([name, fn]) => emulated || t.step({ name, fn, ...alone })),
-    );
+    const wanted = new RegExp(Deno.env.get("ONLY") ?? "");
+    const steps = tests.filter(([name]) => wanted.test(name))
+      .map(([name, fn]) => ({ name, fn, ...alone }));
+    if (emulated) { for (const step of steps) await t.step(step); }
+    else await Promise.all(steps.map((step) => t.step(step)));
   });
   return (name: string, fn: () => Promise<void>) => void tests.push([name, fn]);
 }
