@@ -80,6 +80,7 @@ async function main() {
   const rlimit = new BigUint64Array(2);
   getrlimit(RLIMIT_NOFILE, rlimit);
   const room = Math.floor((Number(rlimit[0]) - listener) / PER_THREAD) - 1;
+  if (room < 1) fail("a Worker needs descriptors: try ulimit -n 1024");
   const most = Math.min(options.threads, room);
   let threads = 0;
 
