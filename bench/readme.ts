@@ -56,7 +56,11 @@ function table(head: string[], rows: string[][]): string {
 
 function text(language: "en" | "zh"): string {
   const zh = language === "zh";
-  const label = (row: [string, string, string]) => row[zh ? 2 : 1];
+  const label = (row: [string, string, string]) => {
+    const one = parts.echo?.find(({ name }) => name === row[0])?.connections;
+    const alone = one === 1 ? (zh ? "（1 个连接）" : ", 1 connection") : "";
+    return row[zh ? 2 : 1] + alone;
+  };
   const us = (value?: number) => value?.toFixed(2) ?? NONE;
   /** Where select ends, the number of descriptors stands. */
   const idle = (name: string, n: number) => {
