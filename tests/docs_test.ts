@@ -106,3 +106,20 @@ Deno.test("READMEs: the canteen is the same everywhere", () => {
     assert(header.includes(`In the canteen: ${canteen.en}`), script);
   }
 });
+
+Deno.test("READMEs: what is to be changed is there to be changed", () => {
+  const source = new Map([
+    ["blocking.ts", "fcntl(listener, F_SETFL"],
+    ["poll.ts", "watch(peer.fd, POLLIN"],
+    ["epoll.ts", "else if (options.edge"],
+    ["signal.ts", "watch(peer.fd);"],
+    ["async.ts", "serve(conn)"],
+  ]);
+  for (const [script, line] of source) {
+    assert(read(script).includes(line), `${script}: ${line}`);
+    for (const page of PAGES[0]) {
+      const section = read(page).split(`### ${script}\n`)[1].split("\n#")[0];
+      assert(section.includes(`\`${line}`), `${page}: ${script}`);
+    }
+  }
+});
