@@ -17,6 +17,8 @@ export interface Model {
   shown: boolean;
   /** Flags for a scene with so many seconds from one event to the next. */
   flags?: (beat: number) => string[];
+  /** Beats from one visit to the next, if it comes back by the clock. */
+  round?: number;
   /** What is typed into its terminal: one line for each answer. */
   typed?: string;
   /** What a client sends. */
@@ -67,6 +69,7 @@ export const models: Model[] = [
     },
     shown: true,
     flags: (beat) => ["--interval", `${beat * 0.75}`],
+    round: 0.75,
     message,
     away: "playing",
   },

@@ -118,6 +118,17 @@ async function played(server: Server, zero: number, beat: number) {
   }
 }
 
+/**
+ * When to begin, no sooner than `time`, for clients to ask half-way between two
+ * visits: how long they wait for the next one is not left to chance.
+ */
+function between(time: number, visit: number, beat: number, round?: number) {
+  if (!round) return time;
+  const wanted = visit + beat * (round / 2 - 0.5); // asks: half a beat later
+  const rounds = Math.ceil((time - wanted) / (beat * round));
+  return wanted + rounds * beat * round;
+}
+
 /** One model's play, or why there is none. */
 export type Outcome = Play | { script: string; why: string };
 
@@ -133,13 +144,15 @@ export async function playAll(
 ): Promise<Promise<Outcome>[]> {
   const troupe = cast.map((model) => {
     const told: Told[] = [];
-    const flags = [...model.flags?.(beat / 1000) ?? []];
+    const flags = model.flags?.(beat / 1000);
+    const spoke = [0, 0]; // when each said something: at its last visit
+    const said = (i: number) => () => spoke[i] = now();
     const servers = [
-      start(model, { told: (line) => told.push(line) }, flags),
-      start(model, {}, flags),
+      start(model, { told: (line) => told.push(line), said: said(0) }, flags),
+      start(model, { said: said(1) }, flags),
     ];
     for (const server of servers) server.type((model.typed ?? "").repeat(2));
-    return { model, told, servers };
+    return { model, told, servers, spoke };
   });
   const all = troupe.flatMap(({ servers }) => servers);
   let ready = 0;
@@ -155,13 +168,17 @@ export async function playAll(
     zeros.set(model, curtain);
     curtain += model.heavy ? Math.max(beat, 300) : 2 * apart;
   }
-  return troupe.map(async ({ model, told, servers }) => {
-    const { script, name, canteen, away } = model;
-    const zero = zeros.get(model)!;
+  return troupe.map(async ({ model, told, servers, spoke }) => {
+    const { script, name, canteen, away, round } = model;
+    const curtain = zeros.get(model)!;
+    if (round) await until(curtain - beat / 2); // by now nothing is late
+    const [zero, other] = spoke.map((visit, i) =>
+      between(curtain + i * apart, visit, beat, round)
+    );
     try {
       const [traced, plain] = await Promise.all([
         played(servers[0], zero, beat),
-        played(servers[1], zero + apart, beat),
+        played(servers[1], other, beat),
       ]);
       const at = (time: number) => time - zero;
       const clients = traced.clients.map(({ asked, answered, left }) => ({

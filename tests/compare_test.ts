@@ -542,7 +542,8 @@ test("--only, a picture, and models that cannot play", async () => {
 /** The given scripts, lib/ and deno.json, somewhere else. */
 async function copy(dir: string, scripts: string[]) {
   await Deno.mkdir(`${dir}/lib`);
-  for (const { name } of Deno.readDirSync(new URL("lib", root))) {
+  for (const { name, isFile } of Deno.readDirSync(new URL("lib", root))) {
+    if (!isFile) continue;
     await Deno.copyFile(new URL(`lib/${name}`, root), `${dir}/lib/${name}`);
   }
   for (const file of [...scripts.map((name) => `${name}.ts`), "deno.json"]) {

@@ -9,24 +9,29 @@ import {
   reset,
   type Running,
   start,
+  suite,
 } from "./harness.ts";
 import { type Straced, straced } from "./strace.ts";
 
 const root = new URL("..", import.meta.url);
+const test = suite("--trace");
 
 /** A line of the trace without its times. */
 const call = (line: string) =>
   /^ +\d+\.\d{6} {2}(.*?)( {2}[\d.]+ ms)?$/.exec(line)?.[1] ?? "";
 
+/** stdout and stderr in the order in which they were written. */
+const merged = (command: string) => `exec ${command} 2>&1`;
+
 /** What a server with --trace=json has told so far: whole lines. */
 const told = (server: Running): Told[] =>
   server.output().split("\n").slice(0, -1)
-    .filter((line) => line.startsWith("{"))
+    .flatMap((line) => line.match(/\{"time".*\}$/) ?? []) // also after a prompt
     .map((line): Told | Warned => JSON.parse(line))
     .filter((line): line is Told => "call" in line);
 
-Deno.test("--trace: each call as it returns, a wait while it lasts", async () => {
-  await using server = await start("select.ts", ["--trace", "--quiet"]);
+test("each call as it returns, a wait while it lasts", async () => {
+  await using server = await start("select.ts", ["--trace", "--quiet"], merged);
   await server.until(/ select\(\[\d+\]$/); // asleep, and the line not ended
   using conn = await connect(server.port);
   await exchange(conn, "hi\n");
@@ -44,29 +49,37 @@ Deno.test("--trace: each call as it returns, a wait while it lasts", async () =>
   ]);
 });
 
-Deno.test("--trace: io_uring_enter tells its requests and completions", async () => {
-  await using server = await start("io_uring.ts", ["--trace", "--quiet"]);
+test("io_uring_enter tells its requests and completions", async () => {
+  await using server = await start(
+    "io_uring.ts",
+    ["--trace", "--quiet"],
+    merged,
+  );
   await server.until(/ACCEPT \d+; wait for 1$/);
   const conn = await connect(server.port);
   await exchange(conn, "hi\n");
   conn.close();
   const output = await server.until(/ close\(.*\n.*io_uring_enter\(.*$/);
-  const lines = output.split("\n").map(call).filter((line) => line);
   const [, listener, peer] = /ACCEPT (\d+) → (\d+)/.exec(output)!;
-  assertEquals(
-    lines.slice(lines.findIndex((line) => line.includes("_enter"))),
-    [
-      `io_uring_enter(ACCEPT ${listener}; wait for 1 → ACCEPT ${listener} → ${peer})`,
-      `io_uring_enter(RECV ${peer}; wait for 1 → RECV ${peer} → 3)`,
-      `io_uring_enter(SEND ${peer}; wait for 1 → SEND ${peer} → 10)`,
-      `io_uring_enter(wait for 1 → RECV ${peer} → 0)`,
-      `close(${peer})`,
-      "io_uring_enter(wait for 1",
-    ],
-  );
+  const calls = output.split("\n").map(call)
+    .filter((line) => line.startsWith("io_uring_enter"));
+  const asked = calls.map((line) => line.split("; wait for 1")[0]).join("\n");
+  for (
+    const request of [`ACCEPT ${listener}`, `RECV ${peer}`, `SEND ${peer}`]
+  ) {
+    assert(asked.includes(request), asked);
+  }
+  const done = calls.map((line) => line.split("wait for 1 → ")[1] ?? "");
+  assertEquals(done, [
+    `ACCEPT ${listener} → ${peer})`,
+    `RECV ${peer} → 3)`,
+    `SEND ${peer} → 10)`,
+    `RECV ${peer} → 0)`,
+    "", // asleep
+  ]);
 });
 
-Deno.test("--trace: blocking.ts stands at the keyboard", async () => {
+test("blocking.ts stands at the keyboard", async () => {
   await using server = await start("blocking.ts", ["--trace=json", "--quiet"]);
   using conn = await connect(server.port);
   await conn.write(new TextEncoder().encode("hi\n"));
@@ -79,7 +92,7 @@ Deno.test("--trace: blocking.ts stands at the keyboard", async () => {
   assertEquals([read.asked, read.result], ["0", 13]);
 });
 
-Deno.test("--trace: async.ts tells of promises, and of a thread that is free", async () => {
+test("async.ts tells of promises, and of a thread that is free", async () => {
   await using server = await start("async.ts", ["--trace=json", "--quiet"]);
   using conn = await connect(server.port);
   await server.until('"call":"read","phase":"call"');
@@ -104,7 +117,7 @@ Deno.test("--trace: async.ts tells of promises, and of a thread that is free", a
   assert(waited >= 200 && ticks >= 5, JSON.stringify(lines[4]));
 });
 
-Deno.test("--trace: threads.ts tells which thread it is", async () => {
+test("threads.ts tells which thread it is", async () => {
   await using server = await start("threads.ts", ["--trace=json", "--quiet"]);
   using first = await connect(server.port);
   using second = await connect(server.port);
@@ -136,7 +149,7 @@ Deno.test("--trace: threads.ts tells which thread it is", async () => {
   assertEquals([poll.promised, poll.phase], [true, "call"]);
 });
 
-Deno.test("--trace=json: where in the script; warnings are lines, too", async () => {
+test("json: where in the script; warnings are lines, too", async () => {
   await using server = await start(
     "select.ts",
     ["--trace=json", "--quiet"],
@@ -169,7 +182,7 @@ Deno.test("--trace=json: where in the script; warnings are lines, too", async ()
   }
 });
 
-Deno.test("--trace: errno is what it was, and no permission is needed for it", async () => {
+test("errno is what it was, and no permission is needed for it", async () => {
   await using server = await start(
     "nonblocking.ts",
     ["--trace", "--interval", "0.1"],
@@ -205,11 +218,10 @@ const SLEEPS: Record<string, RegExp> = {
   io_uring: /"call":"io_uring_enter","phase":"call"[^\n]*\n$/,
   threads: /ECONNRESET[^]*"call":"close","phase":"return"[^\n]*\n$/,
 };
-for (const [script, asleep] of Object.entries(SLEEPS)) {
-  Deno.test({
-    name: `--trace: ${script}.ts tells what strace sees, call by call`,
-    ignore: !(await exists("strace")),
-    async fn() {
+if (!await exists("strace")) Deno.test.ignore("strace is missing", () => {});
+else {
+  for (const [script, asleep] of Object.entries(SLEEPS)) {
+    test(`${script}.ts tells what strace sees, call by call`, async () => {
       const file = await Deno.makeTempFile();
       const interval = script === "nonblocking" ? ["--interval", "0.7"] : [];
       await using server = await start(
@@ -283,6 +295,6 @@ for (const [script, asleep] of Object.entries(SLEEPS)) {
         [...Map.groupBy(list, ({ thread }) => thread).values()]
           .map((group) => group.map(({ line }) => line));
       assertEquals(groups(lines), groups(seen));
-    },
-  });
+    });
+  }
 }
