@@ -3,6 +3,7 @@ import { svg } from "../lib/figure.ts";
 import { cpuTime, models, pick, start as startModel } from "../lib/models.ts";
 import type { Play } from "../lib/scene.ts";
 import { Sheet } from "../lib/sheet.ts";
+import { busy } from "../lib/tables.ts";
 import { columns as wide, type Language, STATES } from "../lib/words.js";
 import {
   connect,
@@ -63,12 +64,16 @@ function wellFormed(xml: string) {
 Deno.test("compare.ts: what it shows is what happened", async (t) => {
   const file = await Deno.makeTempFile();
   const args = ["--json", "--beat", "0.3", "--only", "all,epoll_http"];
-  const { code, stdout, stderr } = await compare([...args, "--perfetto", file]);
-  assertEquals({ code, stderr }, { code: 0, stderr: "" });
-  const { plays: list, missing } = JSON.parse(stdout) as {
-    plays: Play[];
-    missing: unknown[];
-  };
+  // A scene on a busy machine says that its times mean little: it is played
+  // again. On the test's machine that is no reason to fail.
+  let list: Play[] = [];
+  let missing: unknown[] = [];
+  for (let tries = 0; tries < 5; tries++) {
+    const run = await compare([...args, "--perfetto", file]);
+    assertEquals([run.code, run.stderr], [0, ""]);
+    ({ plays: list, missing } = JSON.parse(run.stdout));
+    if (!busy(list, "en")) break;
+  }
   assertEquals(missing, []);
   const plays = Object.fromEntries(
     list.map((play) => [play.script.replace(".ts", ""), play]),
