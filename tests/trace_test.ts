@@ -274,11 +274,12 @@ else {
       );
       assert(begin > 0);
       const accepted = new Set<string>();
+      let listens = false;
       const ours = ({ call, args, result }: Straced) => {
         if (call === "accept4" && result > 0) accepted.add(`${result}`);
-        if (script === "io_uring" || !/^(recv|send|close)/.test(call)) {
-          return true;
-        }
+        if (call === "dup") listens = true;
+        if (!/^(recv|send|close)/.test(call)) return true;
+        if (script === "io_uring") return listens;
         const fd = args.split(",")[0];
         return call === "close" ? accepted.delete(fd) : accepted.has(fd);
       };
