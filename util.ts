@@ -128,6 +128,7 @@ const shared = {
   strerrordesc_np: { parameters: [int], result: ptr },
 } as const;
 let sys: Deno.StaticForeignLibraryInterface<typeof shared>;
+let errnoView: Deno.UnsafePointerView;
 /** libc's functions of the given types; ends the script where there are none. */
 export function libc<const S extends Deno.ForeignLibraryInterface>(types: S) {
   const linux = /^(x86_64|aarch64)-unknown-linux/.test(Deno.build.target);
@@ -135,11 +136,11 @@ export function libc<const S extends Deno.ForeignLibraryInterface>(types: S) {
   const { state } = Deno.permissions.requestSync({ name: "ffi" });
   if (state !== "granted") fail("run with --allow-net --allow-ffi, or -A");
   sys ??= Deno.dlopen("libc.so.6", shared).symbols;
+  errnoView ??= new Deno.UnsafePointerView(sys.__errno_location()!);
   return Deno.dlopen("libc.so.6", types).symbols;
 }
 /** Why the last system call returned -1. @see errno(3) */
-export const errno = () =>
-  new Deno.UnsafePointerView(sys.__errno_location()!).getInt32();
+export const errno = () => errnoView.getInt32();
 const [EINTR, EAGAIN, ENFILE, EMFILE] = [4, 11, 23, 24];
 const later = () => errno() === EAGAIN || errno() === EINTR; // try again
 /** In words, and by name: `too many open files (EMFILE)`. @see strerror(3) */
@@ -230,16 +231,16 @@ export function* accept(listener: number, flags = SOCK_NONBLOCK) {
       const why = strerror(errno());
       sys.close(spare);
       const stranger = next();
-      const nobody = !stranger && errno() === EAGAIN; // it had not even looked
+      const still = !stranger && (errno() === EMFILE || errno() === ENFILE);
       stranger?.refuse(why);
       spare = sys.dup(0);
-      if (nobody) return;
       if (stranger) turnedAway++;
+      else if (!still) return; // it had not even looked whether one is there
       if (performance.now() >= silentUntil) {
         warn(`cannot accept: ${why}; turned away: ${turnedAway}`);
         silentUntil = performance.now() + 5000;
       }
-      if (!stranger) return sleep(10); // not in the whole system
+      if (still) return sleep(10); // none is left in the whole system
     } // else it has gone already
   }
 }
