@@ -230,8 +230,9 @@ export function* accept(listener: number, flags = SOCK_NONBLOCK) {
     socklen[0] = sockaddr.length;
     const fd = sys.accept4(listener, sockaddr, socklen, flags | SOCK_CLOEXEC);
     if (fd === -1) return null;
-    log(`got connection from ${address(sockaddr)}`);
-    return new Peer(fd, address(sockaddr));
+    const name = address(sockaddr);
+    log(`got connection from ${name}`);
+    return new Peer(fd, name);
   };
   for (let i = 0; i < 64; i++) {
     const peer = next();
