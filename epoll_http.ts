@@ -15,13 +15,11 @@
 import { Http, HttpPeer } from "./lib/http.ts";
 import {
   accept,
-  authority,
   descriptor,
   errno,
   interrupted,
   libc,
   listen,
-  say,
   serverOptions,
   strerror,
 } from "./util.ts";
@@ -65,9 +63,7 @@ function watch(op: number, fd: number, events: number): boolean {
 }
 
 const http = new Http(options);
-const server = listen(options);
-const listener = descriptor(server);
-say(`or: curl http://${authority(server.addr)}/`);
+const listener = descriptor(listen(options, "http://"));
 const peers = new Map<number, HttpPeer>(); // by descriptor
 
 watch(EPOLL_CTL_ADD, listener, EPOLLIN);

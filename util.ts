@@ -160,21 +160,24 @@ type At = { hostname: string; port: number };
 export const authority = ({ hostname, port }: At) =>
   `${hostname.replace(/.*:.*/, "[$&]")}:${port}`;
 /** `Deno.listen`, and where that is; ends the script when it cannot. */
-export function listen({ hostname, port }: At): Deno.TcpListener {
+export function listen({ hostname, port }: At, scheme = ""): Deno.TcpListener {
   try {
     const listener = Deno.listen({ hostname, port });
     const { addr } = listener;
     // Deno sets up its signals half a second after the start, and panics if no
     // descriptors are left: before there is a client, see if there are; set up.
-    const trial = [1, 2, 3, 4].map(() => Deno.listen({ hostname, port: 0 }));
+    const net = Deno.permissions.querySync({ name: "net" }).state;
+    const four = net === "granted" ? [0, 0, 0, 0] : []; // it would ask for them
+    const trial = four.map((port) => Deno.listen({ hostname, port }));
     for (const each of trial) each.close();
     Deno.addSignalListener("SIGINT", Deno.exit);
     Deno.removeSignalListener("SIGINT", Deno.exit);
     const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
     const to = (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
       (addr.port === 5666 ? "" : ` --port ${addr.port}`);
-    say(`${script}: listening on ${authority(addr)}`);
-    say(`in another terminal: ${npx}deno run -A client.ts${to}`);
+    const at = `${scheme}${authority(addr)}${scheme && "/"}`;
+    const reach = scheme ? `curl ${at}` : `${npx}deno run -A client.ts${to}`;
+    say(`${script}: listening on ${at}\nin another terminal: ${reach}`);
     return listener;
   } catch (error) {
     const why = reason(error);
@@ -220,8 +223,10 @@ export function* accept(listener: number, flags = SOCK_NONBLOCK) {
   const next = () => {
     const length = socklen.fill(sockaddr.length);
     const fd = sys.accept4(listener, sockaddr, length, flags | SOCK_CLOEXEC);
-    if (fd !== -1) log(`got connection from ${address(sockaddr)}`);
-    return fd === -1 ? null : new Peer(fd, address(sockaddr));
+    if (fd === -1) return null;
+    const name = address(sockaddr);
+    log(`got connection from ${name}`);
+    return new Peer(fd, name);
   };
   for (let i = 0; i < 64; i++) {
     const peer = next();
