@@ -11,6 +11,13 @@ const results: Results = JSON.parse(
   await Deno.readTextFile(here("results.json")),
 );
 const parts = results.parts as Record<string, Row[] | undefined>;
+// Parts may have been measured one by one: the last of them tells the day.
+const { date = "", runs = {} } = results as {
+  date?: string;
+  runs?: Record<string, { date: string }>;
+};
+const day = [date, ...Object.values(runs).map(({ date }) => date)]
+  .sort().at(-1)!.slice(0, 10);
 
 /** CPU time a request in µs, the median of the rounds. */
 function cost(part: string, name: string, idle = 0): number | undefined {
@@ -70,10 +77,9 @@ function text(language: "en" | "zh"): string {
   };
   const filled = (rows: string[][]) =>
     rows.filter((row) => row.slice(1).some((cell) => cell !== NONE));
-  const { machine, versions, date } = results;
+  const { machine, versions } = results;
   const kernel = `${machine.kernel}`.match(/Linux \d+\.\d+/)?.[0];
   const cpu = `${machine.cpu}`.replaceAll(/\((R|TM)\)/g, "");
-  const day = date.slice(0, 10);
   return [
     zh
       ? `下面是 ${day} 在 ${cpu}（${machine.cores} 个核）、${kernel}、Deno ${versions.deno} 上的结果。每个请求用掉的 CPU 时间，单位微秒，64 个连接，HTTP：`
