@@ -29,7 +29,8 @@ const listener = listen(options);
 async function serve(conn: Deno.TcpConn) {
   const peer = new Peer(-1, authority(conn.remoteAddr));
   log(`got connection from ${peer.name}`);
-  const inbox = new Uint8Array(Math.ceil(options.bowl));
+  // One for each client: 64 kB would cost more to make than a message to answer.
+  const inbox = new Uint8Array(Math.min(Math.ceil(options.bowl), 16384));
   let why = "";
   try {
     for (let n; (n = await conn.read(inbox));) {

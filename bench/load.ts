@@ -300,18 +300,25 @@ function open(until: number) {
   }
 }
 
+/** Waits until each of the newest is answered: it may take long to let them in. */
+function settle(from: number) {
+  for (let slot = from; slot < slots; slot++) {
+    if (from) answered = slot;
+    while (!reply(slot, sys.recv(fds[slot], inbox, inbox.byteLength, 0)));
+  }
+  answered = 0;
+}
+
 open(plan.connections);
+settle(0);
+for (let slot = 0; slot < slots; slot++) request(slot, performance.now());
 drive(plan.warm);
 for (const idle of plan.idle) {
   while (slots < plan.connections + idle) {
     const from = slots;
     open(Math.min(from + 64, plan.connections + idle));
-    for (let slot = from; slot < slots; slot++) {
-      answered = slot;
-      while (!reply(slot, sys.recv(fds[slot], inbox, inbox.byteLength, 0)));
-    }
+    settle(from);
   }
-  answered = 0;
   if (idle) drive(plan.warm / 4);
   histogram.fill(0);
   requests = 0;
