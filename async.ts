@@ -23,13 +23,14 @@ import {
   warn,
 } from "./util.ts";
 
-const options = serverOptions("serves many clients with Deno's own promises");
+const options = serverOptions("serves many clients with Deno's own promises", {
+  bowl: [16384, "bytes of a client's buffer: more is not kept for it"],
+});
 const listener = listen(options);
 
 async function serve(conn: Deno.TcpConn) {
   const peer = new Peer(-1, authority(conn.remoteAddr));
   log(`got connection from ${peer.name}`);
-  // One for each client: 64 kB would cost more to make than a message to answer.
   const inbox = new Uint8Array(Math.min(Math.ceil(options.bowl), 16384));
   let why = "";
   try {
@@ -44,9 +45,11 @@ async function serve(conn: Deno.TcpConn) {
   }
   conn.close();
   peer.close(why);
+  room();
 }
 
-let full = -Infinity; // when we last had no descriptor for a client
+let room = () => {}; // called when a descriptor is given back
+let full = -Infinity; // when we last had none for a client
 while (true) {
   try {
     for await (const conn of listener) serve(conn);
@@ -54,6 +57,11 @@ while (true) {
     if (error instanceof Deno.errors.NotConnected) continue; // already reset
     if (Date.now() - full > 5000) warn(`cannot accept: ${reason(error)}`);
     full = Date.now();
-    await new Promise((room) => setTimeout(room, 1000));
+    // Clients wait at the door until one leaves; a second, if others have taken
+    // what there was.
+    const left = Promise.withResolvers<void>();
+    const timer = setTimeout(room = left.resolve, 1000);
+    await left.promise;
+    clearTimeout(timer);
   }
 }

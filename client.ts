@@ -10,15 +10,7 @@
  * two, or one: TCP carries bytes and not messages, and a server that receives
  * several lines in one piece answers once.
  */
-import {
-  authority,
-  command,
-  fail,
-  options,
-  print,
-  reason,
-  warn,
-} from "./util.ts";
+import { authority, fail, options, print, reason, warn } from "./util.ts";
 
 const { hostname, port } = options("talks to one of the servers", {
   hostname: ["127.0.0.1", "address to connect to"],
@@ -27,7 +19,8 @@ const { hostname, port } = options("talks to one of the servers", {
 
 const conn = await Deno.connect({ hostname, port }).catch((error) => {
   const nobody = error instanceof Deno.errors.ConnectionRefused;
-  const start = command("select.ts", { hostname, port });
+  const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
+  const start = `${npx}deno run -A select.ts --port ${port}`;
   const remedy = nobody ? `; start a server first: ${start}` : "";
   const at = authority({ hostname, port });
   fail(`cannot connect to ${at}: ${reason(error)}${remedy}`);

@@ -9,13 +9,13 @@ const main = Deno.mainModule ?? location.href; // the latter in a Worker
 const script = decodeURIComponent(main.split("/").at(-1)!);
 const sleep = (ms: number) =>
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+if (!("toHex" in Uint8Array.prototype)) fail("needs Deno 2.5: deno upgrade");
 
 /** Writes all bytes to stdout; once nobody reads it, ends as SIGPIPE would. */
 export function print(bytes: Uint8Array) {
   while (bytes.length > 0) {
-    // Deno has a buffer of 1024 bytes. When somebody has made stdout non-blocking
-    // and it is full, text that fits is in there, to be flushed by the next call;
-    // a line, which goes to the kernel whole, has to be written again.
+    // Where somebody has made stdout non-blocking, and it is full, Deno's buffer
+    // of 1024 bytes has the text, to be flushed by the next call; but not a line.
     const line = bytes.subarray(0, 1023).indexOf(10) + 1;
     let piece = bytes.subarray(0, line || 1023);
     bytes = bytes.subarray(piece.length);
@@ -24,8 +24,7 @@ export function print(bytes: Uint8Array) {
         done = Deno.stdout.writeSync(piece) >= 0;
       } catch (error) {
         if (error instanceof Deno.errors.BrokenPipe) Deno.exit(128 + 13);
-        const full = error instanceof Deno.errors.WouldBlock;
-        if (!full) fail(`cannot write: ${reason(error)}`);
+        if (!(error instanceof Deno.errors.WouldBlock)) fail(reason(error));
         if (!line) piece = new Uint8Array(0);
         sleep(10);
       }
@@ -50,51 +49,40 @@ export function fail(line: string, status = 1): never {
 }
 /** `text` without its last newline, and unable to drive a terminal. */
 export const printable = (text: string) =>
-  text.replace(/\r?\n$/, "").replace(
-    /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu,
-    (c) =>
-      ({ "\n": "\\n", "\r": "\\r", "\t": "\\t" })[c] ??
-        `\\u{${c.codePointAt(0)!.toString(16)}}`,
+  text.replace(/\r?\n$/, "").replaceAll("\n", "\\n").replace(
+    /(?!\t)[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu,
+    (c) => `\\u{${c.charCodeAt(0).toString(16)}}`,
   );
 /** An error of Deno's in one line: `connection refused (ECONNREFUSED)`. */
 export function reason(error: unknown): string {
   const { code, message } = error as Error & { code?: string };
   const text = message.replace(/ \(os error \d+\)/, code ? ` (${code})` : "");
-  return text[0].toLowerCase() + text.slice(1);
+  const remedy = /EADDRINUSE|EACCES/.test(text) ? "; try --port 0" : "";
+  return text[0].toLowerCase() + text.slice(1) + remedy;
 }
-/** `127.0.0.1:5666`, `[::1]:5666`. */
-export const authority = (addr: { hostname: string; port: number }) =>
-  `${addr.hostname.replace(/.*:.*/, "[$&]")}:${addr.port}`;
 
 /** A script's flags: `{ interval: [3, "seconds between two rounds"] }`. */
 export type Flags = Record<string, [number | boolean | string, string]>;
-/**
- * The values of the given flags: a port is 0 to 65535, another number above 0.
- * What does not fit ends the script with status 2, `--help` with status 0.
- */
+/** Their values; what does not fit ends the script with status 2, or `--help`. */
 export function options<F extends Flags>(about: string, flags: F) {
   const bad = (what: string) => fail(`${printable(what)}; see --help`, 2);
   const given: Record<string, unknown> = parseArgs(Deno.args, {
     string: [...Object.keys(flags), "help"], // also those that take no value
     unknown: (arg: string) => bad(`unknown argument ${arg}`),
   });
-  const values: Record<string, unknown> = {};
   let help = `${script}: ${about}\n`;
+  const values: Record<string, unknown> = {};
   for (const [name, [preset, text]] of Object.entries(flags)) {
     help += `\n  --${name.padEnd(10)} ${text}${preset ? ` (${preset})` : ""}`;
-    const word = given[name];
-    const number = word === "" ? NaN : Number(word);
-    const fits = typeof preset === "string"
-      ? word !== ""
-      : typeof preset === "boolean"
-      ? word === "" || `${name}=${word}` === "trace=json"
-      : name === "port"
-      ? number >= 0 && number <= 65535
-      : number > 0 && number <= 1e6;
+    const word = given[name] as string | undefined;
+    const number = Number(word || NaN);
+    const [least, most] = name === "port" ? [0, 65535] : [1e-6, 1e6];
+    const fits = typeof preset === "number"
+      ? number >= least && number <= most
+      : (typeof preset === "string") === (word !== "") || word === "json";
     if (word === undefined) values[name] = preset;
     else if (!fits) bad(`--${name} (${text}) cannot be "${word}"`);
-    else {values[name] = { number, string: word }[typeof preset as "string"] ??
-        true;}
+    else values[name] = typeof preset === "number" ? number : word || true;
   }
   if (given.help === undefined) return values as { [K in keyof F]: F[K][0] };
   say(help);
@@ -104,12 +92,12 @@ const common = {
   hostname: ["127.0.0.1", "address to listen on"],
   port: [5666, "port to listen on; 0 lets the system choose"],
   echo: [false, "answer with what came instead of hello sir"],
-  bowl: [65536, "bytes that one recv takes"],
+  bowl: [65536, "bytes that one recv takes, and at most are kept for a client"],
   quiet: [false, "print no clients and no messages"],
   trace: [false, "print each system call; --trace=json for programs"],
 } satisfies Flags;
 let quiet = false;
-let inbox: Uint8Array<ArrayBuffer>; // for all: answered before the next recv
+let inbox: Uint8Array<ArrayBuffer>; // one for all: answered before the next recv
 /** `options` for a server: the flags all have in common, and its own. */
 export function serverOptions<F extends Flags>(about: string, own = {} as F) {
   const given = options(about, { ...common, ...own });
@@ -159,11 +147,9 @@ export function libc<const S extends Deno.ForeignLibraryInterface>(types: S) {
   errnoView ??= new Deno.UnsafePointerView(sys.__errno_location()!);
   return Deno.dlopen("libc.so.6", types).symbols;
 }
-const [EINTR, EAGAIN, ENFILE, EMFILE] = [4, 11, 23, 24];
-const [SOL_SOCKET, SO_ACCEPTCONN] = [1, 30];
-const [SOCK_NONBLOCK, SOCK_CLOEXEC] = [0o4000, 0o2000000];
 /** Why the last system call returned -1. @see errno(3) */
 export const errno = () => errnoView.getInt32();
+const [EINTR, EAGAIN, ENFILE, EMFILE] = [4, 11, 23, 24];
 /** In words, and by name: `too many open files (EMFILE)`. @see strerror(3) */
 export function strerror(errno: number): string {
   const [text, name] = [sys.strerrordesc_np(errno), sys.strerrorname_np(errno)]
@@ -176,41 +162,31 @@ export function interrupted(call: string, result: number): boolean {
   return result === -1;
 }
 
+type At = { hostname: string; port: number };
+/** `127.0.0.1:5666`, `[::1]:5666`. */
+export const authority = ({ hostname, port }: At) =>
+  `${hostname.replace(/.*:.*/, "[$&]")}:${port}`;
 /** `Deno.listen`, and where that is; ends the script when it cannot. */
-export function listen(
-  { hostname, port }: { hostname: string; port: number },
-  scheme = "",
-): Deno.TcpListener {
+export function listen({ hostname, port }: At, scheme = ""): Deno.TcpListener {
   try {
     const listener = Deno.listen({ hostname, port });
-    const { addr } = listener;
-    const at = `${scheme}${authority(addr)}${scheme && "/"}`;
-    const reach = scheme
-      ? `curl ${at}`
-      : command("client.ts", { hostname, port: addr.port });
-    say(`${script}: listening on ${at}\nin another terminal: ${reach}`);
+    const at = `${scheme}${authority(listener.addr)}${scheme && "/"}`;
+    const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
+    const to = (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
+      (listener.addr.port === 5666 ? "" : ` --port ${listener.addr.port}`);
+    const reach = scheme ? `curl ${at}` : `${npx}deno run -A client.ts${to}`;
     // Deno sets up its signals half a second after the start, and panics if no
-    // descriptor is left then: have it done before there is a client.
+    // descriptors are left: before there is a client, see if there are; set up.
+    [1, 2, 3, 4].map(() => Deno.listen({ hostname, port: 0 }))
+      .forEach((listener) => listener.close());
     Deno.addSignalListener("SIGINT", Deno.exit);
     Deno.removeSignalListener("SIGINT", Deno.exit);
+    say(`${script}: listening on ${at}\nin another terminal: ${reach}`);
     return listener;
   } catch (error) {
-    const why = reason(error).replace(
-      /(EADDRINUSE|EACCES).*/,
-      "$&; try --port 0",
-    );
-    fail(`cannot listen on ${authority({ hostname, port })}: ${why}`);
+    fail(`cannot listen on ${authority({ hostname, port })}: ${reason(error)}`);
   }
 }
-/** What runs a script for that address: `deno run -A client.ts --port 80`. */
-export const command = (
-  script: string,
-  { hostname, port }: { hostname: string; port: number },
-) =>
-  (Deno.execPath().includes("node_modules") ? "npx -y " : "") +
-  `deno run -A ${script}` +
-  (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
-  (port === 5666 ? "" : ` --port ${port}`);
 // struct sockaddr_in:  family 2 bytes, port 2 (big-endian), address 4
 // struct sockaddr_in6: family 2 bytes, port 2 (big-endian), flow 4, address 16
 const sockaddr = new Uint8Array(28);
@@ -225,12 +201,13 @@ export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
   return `${hostname}:${sockaddr[2] << 8 | sockaddr[3]}`;
 }
 let spare = -1; // a descriptor kept for those who cannot stay
-/** The descriptor of a listener, which Deno keeps to itself. */
+/** The descriptor of Deno's listener, which Deno keeps to itself. */
 export function descriptor({ addr }: Deno.TcpListener): number {
   libc({});
-  // dup takes the lowest that is free, as the listener did before: it is one of
-  // those below, and the kernel knows which one accepts on this port.
+  // dup takes the lowest that is free, as the listener did before: it is below,
+  // the first of which the kernel says that it accepts, and on this port.
   spare = sys.dup(0);
+  const [SOL_SOCKET, SO_ACCEPTCONN] = [1, 30];
   const accepts = new Uint32Array(1);
   for (let fd = spare - 1; fd > 2; fd--) {
     socklen[0] = 4;
@@ -241,32 +218,39 @@ export function descriptor({ addr }: Deno.TcpListener): number {
   }
   fail(`no descriptor is left: ${strerror(EMFILE)}; try ulimit -n 1024`);
 }
+const [SOCK_NONBLOCK, SOCK_CLOEXEC] = [0o4000, 0o2000000];
 let [turnedAway, silentUntil] = [0, 0];
 /**
  * Those at the door, at most 64, so that who is in need not wait for a flood.
- * Who would need the last descriptor is told so, and closed: nobody waits for a
- * place, and no loop has to know of it. @see accept4(2)
+ * Who would need the last descriptor is told so, and closed. @see accept4(2)
  */
 export function* accept(listener: number, flags = SOCK_NONBLOCK) {
+  const full = () => errno() === EMFILE || errno() === ENFILE;
   const next = () => {
     socklen[0] = sockaddr.length;
     const fd = sys.accept4(listener, sockaddr, socklen, flags | SOCK_CLOEXEC);
-    return fd === -1 ? null : new Peer(fd, address(sockaddr));
+    if (fd === -1) return null;
+    log(`got connection from ${address(sockaddr)}`);
+    return new Peer(fd, address(sockaddr));
   };
   for (let i = 0; i < 64; i++) {
     const peer = next();
-    if (peer) log(`got connection from ${peer.name}`);
     if (peer) yield peer;
     else if (errno() === EAGAIN) return;
-    else if (errno() === EMFILE || errno() === ENFILE) {
+    else if (full()) { // said also where nobody is at the door
       const why = strerror(errno());
       sys.close(spare);
-      next()?.refuse(why) ?? sleep(10); // or the system is full
+      const stranger = next();
+      const still = !stranger && full(); // the whole system is
+      stranger?.refuse(why);
       spare = sys.dup(0);
-      turnedAway++;
-      if (performance.now() < silentUntil) continue;
-      warn(`cannot accept: ${why}; turned away: ${turnedAway}`);
-      silentUntil = performance.now() + 5000;
+      if (stranger) turnedAway++;
+      else if (!still) return;
+      if (performance.now() >= silentUntil) {
+        warn(`cannot accept: ${why}; turned away: ${turnedAway}`);
+        silentUntil = performance.now() + 5000;
+      }
+      if (still) return void sleep(10);
     } // else it has gone already
   }
 }
@@ -277,7 +261,6 @@ export const HELLO = new TextEncoder().encode("hello sir\n");
  * empty. While something is `unsent` do not; writable: `send` that.
  */
 export class Peer {
-  /** What a client is told who cannot stay. */
   static farewell = (why: string) => `${why}\n`;
   unsent: Uint8Array<ArrayBuffer> | null = null;
   #lost = ""; // why nothing more can be said to it
@@ -291,14 +274,11 @@ export class Peer {
     if (n === -1) this.#lost ||= strerror(errno());
     return inbox.subarray(0, Math.max(n, 0));
   }
-  /**
-   * Sends a message, or what is unsent of the last one. What the kernel has no
-   * room for is kept, unless the client has gone: `recv` will tell. @see send(2)
-   */
+  /** Sends a message, or what of it is unsent: there was no room. @see send(2) */
   send(message = this.unsent!) {
     const n = sys.send(this.fd, message, message.length, 0);
     const later = n >= 0 || errno() === EAGAIN || errno() === EINTR;
-    if (!later) this.#lost ||= strerror(errno());
+    if (!later) this.#lost ||= strerror(errno()); // it has gone: recv will tell
     const done = n === message.length || this.#lost;
     const rest = message === this.unsent ? "subarray" : "slice"; // of the inbox
     this.unsent = done ? null : message[rest](Math.max(n, 0));
