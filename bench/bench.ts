@@ -466,7 +466,9 @@ Deno.exit(failed.length ? 1 : 0);
 
 /** What the last run has measured stays, if it was on this machine. */
 async function keep() {
-  const last: Results = JSON.parse(await read(file) || "{}");
+  const text = await read(file);
+  if (!text) return;
+  const last: Results = JSON.parse(text);
   const { machine, versions } = results;
   const same = (a: unknown, b: unknown) =>
     JSON.stringify(a) === JSON.stringify(b);
