@@ -274,17 +274,21 @@ function cpu(): number {
   return Number(timespec[0]) + Number(timespec[1]) / 1e9;
 }
 
-/** Seconds that a process's first thread ran, and those it waited for a core. */
-function schedule(pid: number): [number, number] {
+/** Seconds that a thread ran, and those that it waited for a core. */
+function schedule(pid: number, thread = `${pid}`): [number, number] {
   const [ran, waited] = Deno.readTextFileSync(
-    `/proc/${pid}/task/${pid}/schedstat`,
+    `/proc/${pid}/task/${thread}/schedstat`,
   ).split(" ").map(Number);
   return [ran / 1e9, waited / 1e9];
 }
 
 const clocks = () => {
-  const [ran, waited] = schedule(plan.pid);
-  return { cpu: cpu(), wanted: ran + waited, held: schedule(Deno.pid)[1] };
+  const threads = [...Deno.readDirSync(`/proc/${plan.pid}/task`)];
+  const wanted = threads.map(({ name }) => {
+    const [ran, waited] = schedule(plan.pid, name);
+    return ran + waited;
+  }).reduce((a, b) => a + b);
+  return { cpu: cpu(), wanted, held: schedule(Deno.pid)[1] };
 };
 
 function rss(): number {

@@ -314,7 +314,7 @@ export function targets({ parts, start }: Results): string {
     ),
     beside("echo", "select", "python-select"),
     beside("echo", "poll", "python-poll"),
-    beside("echo", "async", "c-echo", 2),
+    beside("echo", "async", "c-echo", 1.4),
     beside("echo", "async", "asyncio"),
     beside("echo", "io_uring", "c-echo"),
     crowd("epoll_http"),
