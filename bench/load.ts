@@ -337,7 +337,9 @@ for (const idle of plan.idle) {
     total,
     seconds,
     cpu: after.cpu - before.cpu,
-    busy: (after.wanted - before.wanted) / seconds,
+    // Of threads that have ended only the process's clock knows.
+    busy: Math.max(after.wanted - before.wanted, after.cpu - before.cpu) /
+      seconds,
     held: (after.held - before.held) / seconds,
     p50: percentile(0.5),
     p99: percentile(0.99),
