@@ -98,8 +98,7 @@ const hello = pointer(HELLO);
 ring.ask(ACCEPT, listener, 0, 0, SOCK_CLOEXEC);
 while (true) {
   ring.enter(); // the requests go in; held here until one of them is done
-  for (let done; (done = ring.next());) {
-    const { op, fd, result, flags } = done;
+  for (const { op, fd, result, flags } of ring.completions()) {
     if (op === opcode(RECV)) received(clients[fd]!, result);
     else if (op === opcode(SEND)) sent(clients[fd]!, result);
     else if (op === opcode(ACCEPT)) accepted(result, flags);
@@ -212,7 +211,7 @@ function openRing(entries: number) {
   let available = 0; // its tail
   let waiting = 0; // entries that the kernel has not taken yet
   const completion = { op: 0, fd: 0, result: 0, flags: 0 };
-  return { ask, enter, next };
+  return { ask, enter, completions };
 
   function word(offset: number) {
     return offset / 4;
@@ -261,16 +260,17 @@ function openRing(entries: number) {
     return waiting < sqEntries - 65;
   }
 
-  /** The next struct io_uring_cqe, 4 words; none, until we enter again. */
-  function next() {
-    if (completed === available || !room()) return;
-    const i = cqArray + 4 * (completed & rings[cqMask]);
-    completion.op = rings[i];
-    completion.fd = rings[i + 1];
-    completion.result = rings[i + 2];
-    completion.flags = rings[i + 3];
-    completed = completed + 1 | 0;
-    return completion;
+  /** What is done, each a struct io_uring_cqe of 4 words; the rest, next time. */
+  function* completions() {
+    while (completed !== available && room()) {
+      const i = cqArray + 4 * (completed & rings[cqMask]);
+      completion.op = rings[i];
+      completion.fd = rings[i + 1];
+      completion.result = rings[i + 2];
+      completion.flags = rings[i + 3];
+      completed = completed + 1 | 0;
+      yield completion;
+    }
   }
 }
 
