@@ -76,10 +76,17 @@ const SOCK_CLOEXEC = 0o2000000;
 const POLLIN = 1;
 const MSG_WAITALL = 0x100;
 
+/** Where a message arrives, and the address of that. */
+class Tray {
+  bytes = new Uint8Array(new ArrayBuffer(Math.ceil(options.bowl)));
+  at = pointer(this.bytes);
+}
+const trays: Tray[] = []; // by descriptor
+
 /** A client. One request to receive is with the kernel at any time. */
 class Client extends Peer {
-  tray = new Uint8Array(new ArrayBuffer(Math.ceil(options.bowl)));
-  at = pointer(this.tray);
+  // That of who had this descriptor before: a new one costs more than a message.
+  tray = trays[this.fd] ??= new Tray();
   why = ""; // an answer could not be sent
 }
 
@@ -93,8 +100,7 @@ const hello = pointer(HELLO);
 ring.ask(ACCEPT, listener, 0, 0, SOCK_CLOEXEC);
 while (true) {
   ring.enter(); // the requests go in; held here until one of them is done
-  for (let done; (done = ring.next());) {
-    const { op, fd, result, flags } = done;
+  for (const { op, fd, result, flags } of ring.completions()) {
     if (op === opcode(RECV)) received(clients[fd]!, result);
     else if (op === opcode(SEND)) sent(clients[fd]!, result);
     else if (op === opcode(ACCEPT)) accepted(result, flags);
@@ -135,16 +141,16 @@ function peername(fd: number): string {
 }
 
 /** Puts an empty tray on the belt. */
-function receive({ fd, at, tray }: Client) {
-  ring.ask(RECV, fd, at, tray.length, 0);
+function receive({ fd, tray }: Client) {
+  ring.ask(RECV, fd, tray.at, tray.bytes.length, 0);
 }
 
 /** It has come back: filled, unless the client has left. */
 function received(client: Client, result: number) {
   if (result > 0) {
-    client.show(client.tray.subarray(0, result));
+    client.show(client.tray.bytes.subarray(0, result));
     const [at, length] = options.echo
-      ? [client.at, result]
+      ? [client.tray.at, result]
       : [hello, HELLO.length];
     // Linked, the next request waits until all of this is sent: nothing is read
     // from a client that does not read.
@@ -207,7 +213,7 @@ function openRing(entries: number) {
   let available = 0; // its tail
   let waiting = 0; // entries that the kernel has not taken yet
   const completion = { op: 0, fd: 0, result: 0, flags: 0 };
-  return { ask, enter, next };
+  return { ask, enter, completions };
 
   function word(offset: number) {
     return offset / 4;
@@ -256,16 +262,17 @@ function openRing(entries: number) {
     return waiting < sqEntries - 65;
   }
 
-  /** The next struct io_uring_cqe, 4 words; none, until we enter again. */
-  function next() {
-    if (completed === available || !room()) return;
-    const i = cqArray + 4 * (completed & rings[cqMask]);
-    completion.op = rings[i];
-    completion.fd = rings[i + 1];
-    completion.result = rings[i + 2];
-    completion.flags = rings[i + 3];
-    completed = completed + 1 | 0;
-    return completion;
+  /** What is done, each a struct io_uring_cqe of 4 words; the rest, next time. */
+  function* completions() {
+    while (completed !== available && room()) {
+      const i = cqArray + 4 * (completed & rings[cqMask]);
+      completion.op = rings[i];
+      completion.fd = rings[i + 1];
+      completion.result = rings[i + 2];
+      completion.flags = rings[i + 3];
+      completed = completed + 1 | 0;
+      yield completion;
+    }
   }
 }
 
