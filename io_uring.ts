@@ -8,8 +8,10 @@
  *   deno run -A io_uring.ts      and in other terminals: deno run -A client.ts
  *
  * One system call for everything: io_uring_enter hands in the requests that
- * were written since the last one, and sleeps until something is done. The more
- * clients, the more it brings at once: strace -c -f -p PID.
+ * were written since the last one, and sleeps until something is done: with one
+ * client, as a blocking recv does. The kernel copies before it reports, though in
+ * our own thread, inside io_uring_enter. The gain is in batches: the more clients,
+ * the more one call brings: strace -c -f -p PID.
  *
  * Needs Linux 6.1, for IORING_SETUP_DEFER_TASKRUN. Accepting more than once for
  * one request is as old as 5.19, to link requests 5.3.

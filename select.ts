@@ -31,7 +31,7 @@ const { select } = libc({
 });
 
 // fd_set: 1024 bits, one for each descriptor from 0 to 1023. The size is part
-// of the type: no number would let the kernel see more.
+// of the type: told of more, the kernel would read and write beyond its end.
 //
 //   | 0 1 2 3 4 5 6 7 | 8 9 10 …   … 1023 |
 const FD_SETSIZE = 1024;

@@ -7,7 +7,7 @@
  */
 import { Buffer } from "node:buffer";
 import { assert, assertEquals } from "@std/assert";
-import { authority, fail, options, reason, say } from "../util.ts";
+import { authority, fail, options, printable, reason, say } from "../util.ts";
 import { test } from "./common.ts";
 import {
   connect,
@@ -117,22 +117,31 @@ if (import.meta.main) {
     {
       hostname: ["127.0.0.1", "address to connect to"],
       port: [5666, "port to connect to"],
-      clients: [900, "how many"],
+      clients: [900, "how many there are to be"],
     },
   );
-  const crowd: Deno.TcpConn[] = [];
-  const gone = () => fail("the server has hung up on one of them");
+  let stay = 0;
+  let why = ""; // what the server has said to those it has hung up on
+  const wait = async (conn: Deno.TcpConn) => {
+    const inbox = new Uint8Array(1024);
+    const n = await conn.read(inbox).catch(() => null);
+    const text = new TextDecoder().decode(inbox.subarray(0, n ?? 0));
+    why ||= printable(text) || "it hangs up";
+    stay--;
+  };
   try {
-    while (crowd.length < clients) {
+    while (stay < clients) {
       const conn = await Deno.connect({ hostname, port });
-      conn.read(new Uint8Array(1024)).then(gone, gone);
-      crowd.push(conn);
+      stay++;
+      wait(conn);
+      if (why) break;
     }
   } catch (error) {
     const at = authority({ hostname, port });
-    fail(`client ${crowd.length + 1} of ${at}: ${reason(error)}`);
+    fail(`client ${stay + 1} cannot connect to ${at}: ${reason(error)}`);
   }
-  say(
-    `${crowd.length} clients are connected, and say nothing; Ctrl-C ends them`,
-  );
+  await new Promise((settled) => setTimeout(settled, 500));
+  if (why) say(`the server has no room for more: ${why}`);
+  say(`${stay} clients are connected, and say nothing; Ctrl-C ends them`);
+  await new Promise(() => {});
 }
