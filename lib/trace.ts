@@ -59,7 +59,7 @@ type Telling = [
 const json = Deno.args.includes("--trace=json");
 const colour = Deno.stderr.isTerminal() && !Deno.noColor;
 const inWorker = "WorkerGlobalScope" in globalThis;
-const thread = inWorker ? globalThis.name : undefined;
+const thread = inWorker ? (globalThis as { name?: string }).name : undefined;
 // With more than one thread, half a line would be ended by somebody else.
 let wholeLines = inWorker;
 let ticks = 0;
