@@ -1,0 +1,454 @@
+/**
+ * One model, running: the server whose trace is shown, its clients, and while
+ * it is asked without pause a second server without a trace, for a probe must
+ * not show up in what it measures.
+ */
+import { type Client, Lanes, type Span } from "../lanes.ts";
+import { cpuTime, type Model, type Server, short, start } from "../models.ts";
+import type { Told } from "../trace.ts";
+import { Crowd, Guest, now, pause } from "./clients.ts";
+import { Digest } from "./digest.ts";
+import {
+  type Figures,
+  type News,
+  type Piece,
+  type Stand,
+  WHO,
+  type Who,
+  type Whom,
+} from "./messages.ts";
+
+/** Seconds from one event of the scene to the next. */
+export const BEAT = 1;
+/** A model that is watched is asked that often in a second, and no more. */
+const ASKED = 50;
+/** Lines of a trace in a second that it may cause by that. */
+const LINES = 2500;
+/** Over so many ms is counted. */
+const WINDOW = 5000;
+/** What blocking.ts is told to say when nobody types. */
+export const ANSWER = "here you are";
+
+/** A Worker for every client of a crowd would be 7 MB each, and twice. */
+const FLAGS: Record<string, string[]> = { "threads.ts": ["--threads", "64"] };
+
+/** Values that only grow, as they were up to five seconds ago. */
+class Window {
+  #samples: { time: number; values: number[] }[] = [];
+
+  add(...values: number[]) {
+    const time = now();
+    this.#samples.push({ time, values });
+    while (this.#samples[1]?.time < time - WINDOW) this.#samples.shift();
+  }
+
+  /** By how much each of them has grown. */
+  growth(): number[] {
+    const [first, last] = [this.#samples[0], this.#samples.at(-1)];
+    if (!first || !last) return [];
+    return last.values.map((value, i) => value - first.values[i]);
+  }
+}
+
+export class Live {
+  status: News["status"] = "starting";
+  why?: string;
+  port = 0;
+  readonly crowd = new Crowd();
+  readonly guests: Record<Who, Guest>;
+  #server!: Server;
+  #lanes!: Lanes;
+  #digests!: Map<string, Digest>;
+  #clients!: Map<number, Client>;
+  #told!: Told[]; // the last calls
+  #promised!: Map<string, number>; // calls that are out, and their lines
+  #line!: Map<string, number>; // of its last call, by thread
+  #asks = false;
+  #calls = 0;
+  #linesTold = 0;
+  #born = 0;
+  #counted = new Window();
+  #twin: Twin | null = null;
+  #load = 0; // its number, while there is one
+
+  /** `base`: the time that is 0 for the page; `auto`: whether it answers alone. */
+  constructor(
+    readonly model: Model,
+    readonly base: number,
+    readonly auto: () => boolean,
+  ) {
+    const { message } = model;
+    this.guests = { A: new Guest("A", message), B: new Guest("B", message) };
+  }
+
+  get pid(): number {
+    return this.#server.pid;
+  }
+
+  /** Resolves when it listens, or cannot. */
+  async start() {
+    const { model } = this;
+    this.status = "starting";
+    this.why = undefined;
+    this.#lanes = new Lanes(model.away);
+    this.#digests = new Map();
+    this.#clients = new Map();
+    this.#told = [];
+    this.#promised = new Map();
+    this.#line = new Map();
+    this.#asks = false;
+    this.#born = now();
+    const server = start(
+      model,
+      { told: (line) => server === this.#server && this.#tell(line) },
+      flags(model),
+    );
+    this.#server = server;
+    server.failed.catch((error: Error) => {
+      if (this.#server !== server) return; // it was started anew
+      this.status = this.status === "running" ? "ended" : "cannot";
+      this.why = error.message;
+      this.leave();
+      this.unload();
+    });
+    try {
+      this.port = await server.port;
+      this.status = "running";
+    } catch { /* it was said above */ }
+  }
+
+  /** All of them go. */
+  leave() {
+    this.crowd.leave();
+    for (const who of WHO) this.guests[who].leave();
+  }
+
+  /** Types an answer for a server that asks for one. */
+  answer(text: string): boolean {
+    if (!this.#asks) return false;
+    this.#asks = false;
+    this.#server.type(text + "\n");
+    return true;
+  }
+
+  #tell(line: Told) {
+    const { call, phase, asked, at, thread = "", promised } = line;
+    this.#linesTold++;
+    const lanes = this.#lanes;
+    const key = asked.split(", ")[0];
+    const before = lanes.clients.get(key); // a close makes it forget
+    const { lane, spans } = lanes.tell(line);
+    const after = call.startsWith("accept")
+      ? lanes.clients.get(`${line.result}`)
+      : before ?? lanes.clients.get(key);
+    if (after) this.#clients.set(after.client, after);
+    for (const { op, fd, result = -1 } of line.requests ?? []) {
+      const client = lanes.clients.get(`${op === "ACCEPT" ? result : fd}`);
+      if (client) this.#clients.set(client.client, client);
+    }
+    let digest = this.#digests.get(thread);
+    if (!digest) this.#digests.set(thread, digest = new Digest());
+    for (const span of spans) digest.add(this.#piece(span));
+    if (lane.over) {
+      lanes.lanes.delete(thread);
+      this.#line.delete(thread);
+    }
+
+    const row = Number(at?.split(":").at(-1));
+    if (promised) {
+      const out = `${thread}${call}(${asked.split(", ")[0]}`;
+      if (phase === "call") this.#promised.set(out, row);
+      else this.#promised.delete(out);
+    } else if (row) this.#line.set(thread, row);
+    if (phase === "return") {
+      if (!promised || !["accept", "read", "write"].includes(call)) {
+        this.#calls++;
+      }
+      // Its call and what came of it are one line.
+      const pending = this.#told.findLastIndex((told) =>
+        told.phase === "call" && told.call === call &&
+        (told.thread ?? "") === thread && told.asked === asked
+      );
+      if (pending !== -1) this.#told.splice(pending, 1);
+    }
+    this.#told.push(line);
+    if (this.#told.length > 20) this.#told.shift();
+    if (call === "read" && key === "0") {
+      this.#asks = phase === "call";
+      if (this.#asks && this.auto()) this.answer(ANSWER);
+    }
+  }
+
+  #piece({ state, from, to, call, asked, answered, client }: Span): Piece {
+    const short = (text?: string) => text?.slice(0, 100) || undefined;
+    return {
+      state,
+      from: from - this.base,
+      to: to - this.base,
+      call,
+      asked: short(asked),
+      answered: short(answered),
+      client,
+    };
+  }
+
+  /** With the name of its client, which may not have been known before. */
+  #named = (piece: Piece): Piece => ({
+    ...piece,
+    client: undefined,
+    whom: this.#whom(piece.client),
+  });
+
+  /** Whom a client of the server's is: known by its port. */
+  #whom(client?: number): Whom | undefined {
+    if (client === undefined) return;
+    const port = this.#clients.get(client)?.port;
+    return WHO.find((who) => this.#ports[who] === port && port) ?? "idle";
+  }
+  #ports: Partial<Record<Who, number>> = {};
+
+  /** A thread for a client bears its address; those of A and B are shown. */
+  #owner(thread: string): Whom | "" {
+    if (!thread) return "";
+    const port = Number(thread.split(":").at(-1));
+    return WHO.find((who) => this.#ports[who] === port) ?? "idle";
+  }
+
+  /** The ports of A and B, which are kept for a while after they left. */
+  learn() {
+    for (const who of WHO) {
+      const { port } = this.guests[who];
+      if (port) this.#ports[who] = port;
+    }
+  }
+
+  /** What is new since the last time. With `open`, also where it stands. */
+  news(time: number, open: boolean): News {
+    this.learn();
+    const threads: News["threads"] = [];
+    let others = 0;
+    const running = this.status === "running";
+    for (const [thread, digest] of this.#digests) {
+      const lane = this.#lanes.lanes.get(thread);
+      const pieces = digest.take(time).map(this.#named);
+      const owner = this.#owner(thread);
+      if (!lane) this.#digests.delete(thread);
+      if (owner === "idle") {
+        if (lane) others++;
+        continue;
+      }
+      const span = lane && running && lane.now(time);
+      const now = span ? this.#named(this.#piece(span)) : undefined;
+      threads.push({ thread: owner, pieces, now });
+    }
+    if (this.#clients.size > this.#lanes.clients.size + 1000) {
+      this.#clients = new Map(
+        [...this.#lanes.clients.values()].map((
+          client,
+        ) => [client.client, client]),
+      );
+    }
+    const visited = WHO.flatMap((who) => this.guests[who].visited.splice(0))
+      .map(({ from, to, ...rest }) => ({
+        ...rest,
+        from: from - this.base,
+        to: to - this.base,
+      }));
+    return {
+      status: this.status,
+      why: this.why,
+      threads,
+      others,
+      clients: {
+        A: this.guests.A.visit(this.base),
+        B: this.guests.B.visit(this.base),
+      },
+      visited,
+      idle: { here: this.crowd.size, why: this.crowd.why },
+      asks: this.#asks,
+      figures: this.#figures(),
+      ...open ? { stands: this.#stands(time), calls: this.#lastCalls() } : {},
+    };
+  }
+
+  #stands(time: number): Stand[] {
+    const stands: Stand[] = [];
+    for (const [thread, lane] of this.#lanes.lanes) {
+      const { call, at } = lane.now(time);
+      const line = this.#line.get(thread);
+      if (!line || this.status !== "running") continue;
+      const kind = call && at ? "in" : "last";
+      stands.push({ line, thread: this.#owner(thread), kind });
+    }
+    for (const line of new Set(this.#promised.values())) {
+      if (line) stands.push({ line, thread: "", kind: "promised" });
+    }
+    return stands;
+  }
+
+  /** The last calls, as --trace prints them, with their lines before them. */
+  #lastCalls(): string[] {
+    return this.#told.map((line) => {
+      const { time, call, phase, asked, answered = "", error, at, held } = line;
+      const clock = ((time - this.#born) / 1000).toFixed(6).padStart(11);
+      const row = (at?.split(":").at(-1) ?? "").padStart(4);
+      const ms = (time: number) => `${time.toFixed(time < 10 ? 3 : 0)} ms`;
+      const why = error ? ` ${error}` : "";
+      const whose = line.thread ? `${this.#owner(line.thread)}: ` : "";
+      const begun = `${clock} ${row}  ${whose}${call}(${asked}`;
+      if (phase === "call") return begun + (line.promised ? ") promised" : "");
+      if (line.waited === undefined) {
+        return `${begun}${answered})${why}  ${ms(held ?? 0)}`;
+      }
+      return `${begun}${answered})${why} resolved after ${ms(line.waited)}`;
+    });
+  }
+
+  // --------------------------------------------------------------------- load
+
+  #answers = 0;
+
+  /** A asks without pause, until `unload`. */
+  async load(idle: number) {
+    if (this.#load || this.status !== "running") return;
+    const load = this.#load = Math.random();
+    const { A } = this.guests;
+    this.#counted = new Window();
+    this.#twin = new Twin(this.model);
+    this.#twin.start(idle);
+    await A.connect(this.port);
+    while (this.#load === load && A.here) {
+      const told = this.#linesTold;
+      const begin = now();
+      if (!await A.exchange()) await pause(100);
+      else this.#answers++;
+      const cause = this.#linesTold - told;
+      const rest = Math.max(1000 / ASKED, cause / LINES * 1000);
+      await pause(Math.max(1, begin + rest - now()));
+      this.#counted.add(this.#answers, this.#calls);
+    }
+    if (this.#load === load) this.unload();
+  }
+
+  /** The untraced one has its turn. */
+  async turn(ms: number) {
+    await this.#twin?.turn(ms);
+  }
+
+  unload() {
+    this.#load = 0;
+    this.guests.A.rest();
+    this.#twin?.stop();
+    this.#twin = null;
+  }
+
+  /** So many only sit there. */
+  async resize(idle: number) {
+    if (this.status !== "running") return;
+    await Promise.all([
+      this.crowd.resize(idle, this.port),
+      this.#twin?.resize(idle),
+    ]);
+    this.#counted = new Window(); // of what is now, not of the way there
+    this.#twin?.forget();
+  }
+
+  #figures(): Figures | undefined {
+    if (!this.#twin) return;
+    const [answers = 0, calls = 0] = this.#counted.growth();
+    const twin = this.#twin.figures();
+    const own = short(this.model) !== "async";
+    return {
+      calls: own && answers ? calls / answers : null,
+      cpu: twin.answers ? twin.cpu * 1000 / twin.answers : null,
+      answers: twin.answers,
+    };
+  }
+}
+
+const flags = (model: Model) => [
+  ...model.flags?.(BEAT) ?? [],
+  ...FLAGS[model.script] ?? [],
+];
+
+/** The same server without a trace, with as many clients: what it costs. */
+class Twin {
+  #server: Server;
+  #crowd = new Crowd();
+  #conn: Deno.TcpConn | null = null;
+  #counted = new Window();
+  #answers = 0;
+  #out: Promise<void> | null = null; // what it was asked last
+  #stopped = false;
+
+  constructor(readonly model: Model) {
+    this.#server = start(model, {}, flags(model));
+    this.#server.failed.catch(() => this.#stopped = true);
+  }
+
+  async start(idle: number) {
+    try {
+      const port = await this.#server.port;
+      if (this.#stopped) return;
+      const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+      if (this.#stopped) return conn.close();
+      conn.setNoDelay();
+      this.#conn = conn;
+      await this.resize(idle);
+      await pause(500); // it has compiled what it needs by then
+      this.forget();
+    } catch { /* there are no figures then */ }
+  }
+
+  async resize(idle: number) {
+    if (!this.#conn) return;
+    await this.#crowd.resize(idle, await this.#server.port);
+  }
+
+  forget() {
+    this.#counted = new Window();
+  }
+
+  /** Asks without pause for a while; one that has not answered stays asked. */
+  async turn(ms: number) {
+    const conn = this.#conn;
+    if (!conn || this.#stopped) return;
+    const end = now() + ms;
+    const chunk = new Uint8Array(16384);
+    const message = new TextEncoder().encode(this.model.message);
+    const exchange = async () => {
+      if (this.model.typed) this.#server.type(`${ANSWER}\n`);
+      await conn.write(message);
+      if (await conn.read(chunk)) this.#answers++;
+      else this.#stopped = true;
+      this.#out = null;
+    };
+    let timer;
+    const over = new Promise<void>((resolve) =>
+      timer = setTimeout(resolve, ms)
+    );
+    while (now() < end && !this.#stopped) {
+      this.#out ??= exchange().catch(() => {
+        this.#stopped = true;
+      });
+      await Promise.race([this.#out, over]);
+    }
+    clearTimeout(timer);
+    this.#counted.add(this.#answers, cpuTime(this.#server.pid));
+  }
+
+  figures(): { answers: number; cpu: number } {
+    const [answers = 0, cpu = 0] = this.#counted.growth();
+    return { answers, cpu };
+  }
+
+  stop() {
+    this.#stopped = true;
+    this.#crowd.leave();
+    try {
+      this.#conn?.close();
+    } catch { /* it was closed by the other side */ }
+    this.#conn = null;
+    this.#server.stop();
+  }
+}
