@@ -6,6 +6,8 @@ export const now = () => performance.timeOrigin + performance.now();
 export const pause = (ms: number) =>
   new Promise<void>((resolve) => setTimeout(resolve, ms));
 
+const PATIENCE = 4000; // ms until it is clear that nobody is let in
+
 /** Text that came from a server, as one short line. */
 const brief = (text: string) =>
   text.trim().replace(/\p{Cc}+/gu, " ").slice(0, 120);
@@ -82,7 +84,7 @@ export class Guest {
     }, 300);
     const answered = await this.#answer!.promise;
     clearTimeout(late);
-    if (answered) this.#become("load");
+    if (answered && this.here && this.is !== "load") this.#become("load");
     return answered;
   }
 
@@ -195,18 +197,14 @@ export class Crowd {
   }
 
   async #come(port: number) {
+    const signal = AbortSignal.timeout(PATIENCE);
     try {
-      const conn = await Deno.connect({
-        hostname: "127.0.0.1",
-        port,
-        signal: AbortSignal.timeout(2000),
-      });
+      const conn = await Deno.connect({ hostname: "127.0.0.1", port, signal });
       this.#conns.add(conn);
       this.#read(conn);
     } catch (error) {
-      this.why ??= error instanceof DOMException ||
-          error instanceof Deno.errors.Interrupted
-        ? "no room is left in the kernel’s queue of connections"
+      this.why ??= signal.aborted
+        ? `the kernel’s queue of connections is full`
         : brief((error as Error).message);
     }
   }

@@ -2,15 +2,16 @@
 import type { State } from "../words.js";
 import type { Piece } from "./messages.ts";
 
-const RATE = 60; // pieces a second, and as many at once after a rest
-const BURST = 80;
-const LONG = 20; // ms: a piece that long is seen, whatever is around it
+const MANY = 80; // pieces at once, or since the last look while there are many
+const FEW = 4; // from one look to the next: then each is shown again
+const CALM = 10; // looks in a row with few
+const LONG = 40; // ms: a piece that long is seen, whatever is around it
 
 /** The pieces of one thread, until they are taken. */
 export class Digest {
   #pieces: Piece[] = [];
-  #allowance = BURST;
-  #last = 0;
+  #recent = 0; // how many there were, the older the less
+  #calm = CALM; // looks since there were many
 
   add(piece: Piece) {
     this.#pieces.push(piece);
@@ -19,15 +20,13 @@ export class Digest {
   }
 
   /** All there are since the last time; one for many, if they are too many. */
-  take(time: number): Piece[] {
-    const seconds = Math.max(0, time - this.#last) / 1000;
-    this.#last = time;
-    this.#allowance = Math.min(BURST, this.#allowance + RATE * seconds);
-    let pieces = this.#pieces;
+  take(): Piece[] {
+    const pieces = this.#pieces;
     this.#pieces = [];
-    if (pieces.length > this.#allowance) pieces = digest(pieces);
-    this.#allowance = Math.max(0, this.#allowance - pieces.length);
-    return pieces;
+    this.#recent = this.#recent * 0.9 + pieces.length;
+    if (this.#recent > MANY) this.#calm = 0;
+    else if (pieces.length < FEW) this.#calm++;
+    return this.#calm < CALM ? digest(pieces) : pieces;
   }
 }
 

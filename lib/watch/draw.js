@@ -15,6 +15,7 @@ import { duration, named } from "./text.js";
  * @typedef {object} View
  * @property {number} from
  * @property {number} to
+ * @property {number} zero from which is counted
  * @property {"light" | "dark"} mode
  * @property {Language} language
  * @property {number} rem
@@ -26,10 +27,10 @@ const PAPER = {
 };
 export const HATCH = { light: "#a9d6cd", dark: "#24554d" };
 
-export const LANE = 1.6; // rem
+export const LANE = 1.55; // rem
 export const SMALL = 1.1;
-export const ROW = 1.05;
-export const GAP = 0.25;
+export const ROW = 1;
+export const GAP = 0.2;
 
 /** @type {Map<string, number>} */
 const widths = new Map();
@@ -70,12 +71,14 @@ function spacing(span) {
   return /** @type {number} */ (steps.find((step) => step >= least));
 }
 
-/** @param {View} view */
-function guides({ from, to }) {
+/** The steps that can be seen: counted from `zero`, they stay where they are
+ * while time goes by.
+ * @param {View} view */
+function guides({ from, to, zero }) {
   const step = spacing(to - from);
   const times = [];
-  for (let time = Math.ceil(from / step) * step; time <= to; time += step) {
-    times.push(time);
+  for (let i = Math.ceil((from - zero) / step); zero + i * step <= to; i++) {
+    times.push(zero + i * step);
   }
   return times;
 }
@@ -90,31 +93,26 @@ export function grid(pen, width, height, view) {
   }
 }
 
-/** The scale over all lanes: how long ago, or where that is too fine, from the
- * middle.
+/** The scale over all lanes: how long before or after `zero`.
  * @param {HTMLCanvasElement} canvas @param {number} width
- * @param {number} height @param {View} view @param {number} now */
-export function ruler(canvas, width, height, view, now) {
+ * @param {number} height @param {View} view @param {string} name of `zero` */
+export function ruler(canvas, width, height, view, name) {
   const pen = paper(canvas, width, height);
-  const { from, to, mode, language, rem } = view;
+  const { from, to, zero, mode, language, rem } = view;
   pen.font = `${0.75 * rem}px system-ui, sans-serif`;
   pen.fillStyle = PAPER[mode].soft;
   pen.textAlign = "center";
   pen.textBaseline = "middle";
-  const span = to - from;
-  const fine = span < 2000;
-  const step = spacing(span);
-  // Steps that stay where they are while time goes by.
-  const zero = fine ? (from + to) / 2 : now;
-  const first = Math.ceil((from - zero) / step);
-  for (let i = first; zero + i * step <= to; i++) {
-    const x = (zero + i * step - from) / span * width;
-    if (x < rem || x > width - rem) continue;
-    const text = i
-      ? `${i < 0 ? "−" : "+"}${duration(Math.abs(i * step), language)}`
-      : fine
-      ? duration(now - zero, language) + (language === "en" ? " ago" : "前")
-      : "";
+  for (const time of guides(view)) {
+    const x = (time - from) / (to - from) * width;
+    const off = Math.abs(time - zero);
+    const near = off < (to - from) / 1e6;
+    const text = near
+      ? name
+      : `${time < zero ? "−" : "+"}${duration(off, language)}`
+        .replace(/\.0(?= )/, "");
+    const half = wide(pen, text) / 2;
+    if (x < half || x > width - half) continue;
     pen.fillRect(Math.round(x), height - 4, 1, 4);
     pen.fillText(text, x, height / 2 - 1);
   }
@@ -144,7 +142,7 @@ function hatch(pen, mode) {
  * @param {number} top @param {number} height @param {number} width
  * @param {View} view */
 export function thread(pen, pieces, top, height, width, view) {
-  const { from, to, mode, language, rem } = view;
+  const { from, to, mode, rem } = view;
   const scale = width / (to - from);
   const font = Math.min(0.8 * rem, height * 0.62);
   pen.font = `${font}px system-ui, "Noto Sans CJK SC", sans-serif`;
@@ -157,11 +155,12 @@ export function thread(pen, pieces, top, height, width, view) {
     const right = Math.min((piece.to - from) * scale, width + 2);
     const wide = right - left;
     if (piece.many) {
+      const start = Math.floor(left); // whole pixels: no seams between them
       shares(
         pen,
         piece.many.shares,
-        left,
-        Math.max(wide, 0.5),
+        start,
+        Math.max(Math.ceil(right) - start, 1),
         top,
         height,
         mode,

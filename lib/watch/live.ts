@@ -30,7 +30,7 @@ const WINDOW = 5000;
 export const ANSWER = "here you are";
 
 /** A Worker for every client of a crowd would be 7 MB each, and twice. */
-const FLAGS: Record<string, string[]> = { "threads.ts": ["--threads", "64"] };
+const FLAGS: Record<string, string[]> = { "threads.ts": ["--threads", "32"] };
 
 /** Values that only grow, as they were up to five seconds ago. */
 class Window {
@@ -230,7 +230,7 @@ export class Live {
     const running = this.status === "running";
     for (const [thread, digest] of this.#digests) {
       const lane = this.#lanes.lanes.get(thread);
-      const pieces = digest.take(time).map(this.#named);
+      const pieces = digest.take().map(this.#named);
       const owner = this.#owner(thread);
       if (!lane) this.#digests.delete(thread);
       if (owner === "idle") {
@@ -345,21 +345,22 @@ export class Live {
   /** So many only sit there. */
   async resize(idle: number) {
     if (this.status !== "running") return;
-    await Promise.all([
-      this.crowd.resize(idle, this.port),
-      this.#twin?.resize(idle),
-    ]);
+    this.#settling++;
+    await this.crowd.resize(idle, this.port);
+    await this.#twin?.resize(idle);
     this.#counted = new Window(); // of what is now, not of the way there
-    this.#twin?.forget();
+    this.#settling--;
   }
+  #settling = 0;
 
   #figures(): Figures | undefined {
     if (!this.#twin) return;
     const [answers = 0, calls = 0] = this.#counted.growth();
     const twin = this.#twin.figures();
-    const own = short(this.model) !== "async";
+    const own = short(this.model) !== "async"; // or Deno makes them
     return {
-      calls: own && answers ? calls / answers : null,
+      own,
+      calls: answers && !this.#settling ? calls / answers : null,
       cpu: twin.answers ? twin.cpu * 1000 / twin.answers : null,
       answers: twin.answers,
     };
@@ -395,19 +396,20 @@ class Twin {
       conn.setNoDelay();
       this.#conn = conn;
       await this.resize(idle);
-      await pause(500); // it has compiled what it needs by then
-      this.forget();
+      await pause(1000); // it has compiled what it needs by then
+      this.#counted = new Window();
     } catch { /* there are no figures then */ }
   }
 
   async resize(idle: number) {
     if (!this.#conn) return;
+    this.#settled = false;
     await this.#crowd.resize(idle, await this.#server.port);
-  }
-
-  forget() {
+    await pause(300); // until it has met them all
     this.#counted = new Window();
+    this.#settled = true;
   }
+  #settled = false;
 
   /** Asks without pause for a while; one that has not answered stays asked. */
   async turn(ms: number) {
@@ -438,6 +440,7 @@ class Twin {
   }
 
   figures(): { answers: number; cpu: number } {
+    if (!this.#settled) return { answers: 0, cpu: 0 };
     const [answers = 0, cpu = 0] = this.#counted.growth();
     return { answers, cpu };
   }

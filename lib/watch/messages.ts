@@ -68,9 +68,11 @@ export interface Visited {
 
 /** Counted while A asks without pause. */
 export interface Figures {
-  /** System calls for each answer; null where they are Deno's own. */
+  /** Whether the script makes its system calls itself: async.ts does not. */
+  own: boolean;
+  /** System calls for each answer; null while that is not known. */
   calls: number | null;
-  /** Of a server that is not traced: CPU time for each answer, in µs. */
+  /** Of a server that is not traced: CPU time for each answer, in µs, or null. */
   cpu: number | null;
   /** Of the same: how many answers there were in the last seconds. */
   answers: number;

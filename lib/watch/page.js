@@ -214,18 +214,16 @@ class Room {
       ]
       : [];
     this.states = { "": this.state, A: threads[0], B: threads[1] };
-    this.crowd = element("span");
+    this.crowd = element("span", { class: "crowd" });
     this.calls = element("span");
     this.cpu = element("span");
     this.bar = element("span", { class: "bar" });
-    this.bars = element("span", { class: "bars" }, this.bar);
-    this.why = element("span", { class: "soft why" });
     this.figures = element(
-      "div",
+      "span",
       { class: "figures", hidden: "" },
-      this.crowd,
-      element("span", { class: "numbers" }, this.calls, this.cpu, this.bars),
-      this.why,
+      this.calls,
+      this.cpu,
+      this.bar,
     );
     this.again = element("button", {
       type: "button",
@@ -236,7 +234,7 @@ class Room {
     this.section = element(
       "section",
       { class: "model", "aria-label": script },
-      element("div", { class: "who" }, this.script, this.name),
+      element("div", { class: "who" }, this.script, this.name, this.figures),
       this.canvas,
       element(
         "div",
@@ -245,9 +243,9 @@ class Room {
         ...threads,
         this.A,
         this.B,
+        this.crowd,
+        this.again,
       ),
-      this.again,
-      this.figures,
     );
     if (script === "blocking.ts") this.section.append(this.keyboard());
     drag(this.canvas);
@@ -274,10 +272,16 @@ class Room {
         do: "auto",
         on: /** @type {HTMLInputElement} */ (this.auto).checked,
       });
-    const form = element(
+    const label = element(
+      "label",
+      {},
+      this.auto,
+      element("span", { "data-text": "auto" }),
+    );
+    this.section.firstElementChild?.append(label);
+    const form = this.form = element(
       "form",
-      { class: "extra" },
-      element("label", {}, this.auto, element("span", { "data-text": "auto" })),
+      { class: "extra", hidden: "" },
       this.field,
       this.send,
     );
@@ -380,23 +384,36 @@ class Room {
         if (document.activeElement === document.body) this.field.focus();
       } else if (!mine) this.field.disabled = this.send.disabled = true;
       this.field.placeholder = mine ? hello.answer : "";
-      if (document.activeElement !== this.auto) this.auto.checked = tick.auto;
+      this.auto.checked = tick.auto;
+      if (this.form) this.form.hidden = tick.auto;
     }
     this.count(tick);
   }
 
   /** @param {Tick} tick */
   sayState({ time }) {
-    const main = this.news?.threads.find(({ thread }) => thread === "");
-    if (!main?.now) return;
+    const now = this.news?.threads.find(({ thread }) => thread === "")?.now;
+    if (!now) return;
     const last = this.threads[""].last;
-    let piece = main.now;
-    // What changes faster than one can read is called work.
-    if (last?.many && time - last.to < 150) piece = last;
-    else if (piece.to - piece.from < 60 && time - this.said < 300) return;
+    const short = now.to - now.from < 100;
+    let text = words.doing(now, language);
+    /** @type {string} */
+    let state = now.state;
+    if (last?.many && time - last.to < 150 && short) {
+      // What changes faster than one can read is called work.
+      let calls = 0;
+      for (
+        const { call, many } of this.threads[""].between(time - 1000, time)
+      ) {
+        calls += many ? many.calls : call ? 1 : 0;
+      }
+      if (time - this.said < 500) return;
+      text = words.busy(calls, language);
+      state = "many";
+    } else if (short && time - this.said < 300) return;
     this.said = time;
-    this.state.dataset.state = piece.many ? "many" : piece.state;
-    put(this.state, words.doing(piece, language));
+    this.state.dataset.state = state;
+    put(this.state, text);
   }
 
   /** @param {Tick} tick */
@@ -404,12 +421,12 @@ class Room {
     const own = this.news;
     if (!own) return;
     const { figures } = own;
-    const crowd = words.crowded(own.idle.here, language);
-    this.figures.hidden = !figures && !idle.wanted && !crowd;
+    this.name.hidden = !!figures;
+    this.figures.hidden = !figures;
+    const crowd = words.crowded(own.idle, idle.wanted, language);
+    this.crowd.hidden = !idle.wanted && !crowd;
+    this.crowd.title = crowd;
     put(this.crowd, crowd);
-    const turned = own.idle.here < idle.wanted ? own.idle.why ?? "" : "";
-    put(this.why, turned);
-    this.why.title = turned;
     const said = figures && words.figured(figures, language);
     put(this.calls, said?.calls ?? "");
     put(this.cpu, said?.cpu ?? "");
@@ -469,7 +486,7 @@ function fit() {
 
 // ----------------------------------------------------------------------- time
 
-const view = { live: true, to: 0, span: 12_000, slow: false };
+const view = { live: true, to: 0, span: 12_000, slow: false, since: 0 };
 let lag = Infinity; // of the server's clock behind that of the page
 /** @type {Tick | undefined} */
 let tick;
@@ -497,9 +514,12 @@ function frame(time) {
   drawn = time;
   frames++;
   const { to, span } = view;
-  const shown = { from: to - span, to, mode, language, rem };
-  for (const room of rooms.values()) room.draw(shown, tick.time);
-  ruler(scale, scaleWidth, 1.4 * rem, shown, present());
+  // Where the scale begins: now, or in the middle of what one looks at closely.
+  const close = !view.live && span < 2000;
+  const zero = view.live ? to : close ? to - span / 2 : view.since;
+  const seen = { from: to - span, to, zero, mode, language, rem };
+  for (const room of rooms.values()) room.draw(seen, tick.time);
+  ruler(scale, scaleWidth, 1.4 * rem, seen, close ? ago(zero) : "");
 }
 requestAnimationFrame(frame);
 /** How many pictures there were: for who wants to know how it keeps up. */
@@ -513,8 +533,12 @@ function paused() {
   document.body.classList.toggle("paused", !view.live);
   refresh();
 }
+/** How long before the pause. @param {number} time */
+const ago = (time) =>
+  words.ago(Math.max(0, Math.round(view.since - time)), language);
 function pause() {
   if (!view.live) return;
+  view.since = view.to;
   view.live = false;
   paused();
 }

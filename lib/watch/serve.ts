@@ -198,7 +198,7 @@ export class House {
             `this script may have ${descriptors} descriptors`;
         }
         this.#idle = wanted;
-        for (const live of running) live.resize(wanted);
+        this.#seat(running, wanted);
         return;
       }
       case "load":
@@ -222,6 +222,14 @@ export class House {
       }
       case "open":
         page.open = wish.script;
+    }
+  }
+
+  /** One model after the other: each is quick, but for the one with threads. */
+  async #seat(lives: Live[], idle: number) {
+    const slow = ({ model }: Live) => Number(model.script === "threads.ts");
+    for (const live of lives.toSorted((a, b) => slow(a) - slow(b))) {
+      if (idle === this.#idle) await live.resize(idle);
     }
   }
 

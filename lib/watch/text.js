@@ -124,17 +124,17 @@ export const named = (whom, language) =>
 /** What a thread does in that piece of time.
  * @param {Piece} piece @param {Language} language */
 export function doing(piece, language) {
-  if (piece.many) {
-    const seconds = Math.max(piece.to - piece.from, 1) / 1000;
-    const rate = Math.round(piece.many.calls / seconds).toLocaleString(
-      language,
-    );
-    return {
-      en: `at work: ${rate} calls a second`,
-      zh: `在干活：每秒 ${rate} 次调用`,
-    }[language];
-  }
   return labels(piece, language, named(piece.whom, language))[0];
+}
+
+/** @param {number} rate of system calls @param {Language} language */
+export function busy(rate, language) {
+  const digits = 10 ** Math.max(0, Math.floor(Math.log10(rate || 1)) - 1);
+  const about = (Math.round(rate / digits) * digits).toLocaleString(language);
+  return {
+    en: `at work: ${about} calls a second`,
+    zh: `在干活：每秒 ${about} 次调用`,
+  }[language];
 }
 
 /** Seconds or less, as one reads them.
@@ -146,11 +146,19 @@ export function duration(ms, language) {
     const rest = String(Math.floor(ms / 1000 % 60)).padStart(2, "0");
     return `${Math.floor(ms / 60_000)}:${rest} min`;
   }
+  if (ms >= 9950) return `${Math.round(ms / 1000)} ${s}`;
   if (ms >= 999.5) return `${(ms / 1000).toFixed(1)} ${s}`;
   if (ms >= 9.95) return `${Math.round(ms)} ${m}`;
   if (ms >= 0.9995) return `${ms.toFixed(1)} ${m}`;
-  return `${Math.round(ms * 1000)} ${us}`;
+  const micros = ms * 1000;
+  return `${micros.toFixed(micros < 9.95 && micros % 1 > 0.05 ? 1 : 0)} ${us}`;
 }
+
+/** @param {number} ms @param {Language} language */
+export const ago = (ms, language) =>
+  language === "en"
+    ? `${duration(ms, language)} before the pause`
+    : `暂停前 ${duration(ms, language)}`;
 
 /** What a client does, without its name.
  * @param {Visit} visit @param {number} time @param {Language} language */
@@ -188,13 +196,15 @@ export const condition = (status, why, language) =>
 
 /** @param {import("./messages.ts").Figures} figures
  * @param {Language} language */
-export function figured({ calls, cpu }, language) {
+export function figured({ own, calls, cpu }, language) {
   const en = language === "en";
   const number = (/** @type {number} */ n) =>
     n < 100 ? n.toFixed(1) : Math.round(n).toLocaleString(language);
   return {
-    calls: calls === null
-      ? (en ? "Deno’s own calls" : "Deno 自己的调用")
+    calls: !own
+      ? (en ? "Deno’s calls" : "Deno 的调用")
+      : calls === null
+      ? "…"
       : `${number(calls)} ${en ? "calls" : "次调用"}`,
     cpu: cpu === null
       ? "…"
@@ -205,9 +215,15 @@ export function figured({ calls, cpu }, language) {
 }
 
 /** Of the idle ones, at one model.
- * @param {number} here @param {Language} language */
-export const crowded = (here, language) =>
-  !here ? "" : { en: `${here} idle`, zh: `${here} 个闲客` }[language];
+ * @param {{ here: number, why?: string }} idle @param {number} wanted
+ * @param {Language} language */
+export function crowded({ here, why }, wanted, language) {
+  if (!here && !why) return "";
+  const count = { en: `${here} idle`, zh: `${here} 个闲客` }[language];
+  if (!why || here >= wanted) return count;
+  return count +
+    { en: `; no more: ${why}`, zh: `；再多不行：${why}` }[language];
+}
 
 /** Of predictions, after the scene.
  * @param {string} script @param {Who | "both"} guess
