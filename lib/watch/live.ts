@@ -42,10 +42,10 @@ class Window {
     while (this.#samples[1]?.time < time - WINDOW) this.#samples.shift();
   }
 
-  /** By how much each of them has grown. */
+  /** By how much each has grown; nothing before that says anything. */
   growth(): number[] {
     const [first, last] = [this.#samples[0], this.#samples.at(-1)];
-    if (!first || !last) return [];
+    if (!first || !last || last.time < first.time + WINDOW / 2) return [];
     return last.values.map((value, i) => value - first.values[i]);
   }
 }
@@ -169,7 +169,8 @@ export class Live {
         told.phase === "call" && told.call === call &&
         (told.thread ?? "") === thread && told.asked === asked
       );
-      if (pending !== -1) this.#told.splice(pending, 1);
+      const [begun] = pending < 0 ? [] : this.#told.splice(pending, 1);
+      line = { ...line, at: begun?.at ?? at };
     }
     this.#told.push(line);
     if (this.#told.length > 20) this.#told.shift();

@@ -371,7 +371,8 @@ class Room {
       const state = this.states[who];
       const now = threads.find(({ thread }) => thread === who)?.now;
       if (state) {
-        put(state, now ? `${who}: ${words.doing(now, language)}` : "");
+        const own = now && { ...now, whom: undefined }; // whom else
+        put(state, own ? `${who}: ${words.doing(own, language)}` : "");
         state.dataset.state = now?.state ?? "";
       }
       place.dataset.doing = clients[who].is;

@@ -45,13 +45,8 @@ export const TEXTS = {
   large: { en: "Large type", zh: "大字" },
   predict: { en: "Predict first", zh: "先猜一猜" },
   predictHead: {
-    en:
-      "Both connect at the same time. B asks first, A a second and a half later. Who is answered first?",
-    zh: "两位同时连上。B 先问，A 一秒半之后才问。谁先得到回答？",
-  },
-  predictAfter: {
-    en: "Then play the scene, and see.",
-    zh: "然后演一遍，看看。",
+    en: "Both connect. B asks first, A a moment later. Who is answered first?",
+    zh: "两位都连上。B 先问，A 过一会儿才问。谁先得到回答？",
   },
   dismiss: { en: "Not now", zh: "先不猜" },
   close: { en: "Close", zh: "关上" },
