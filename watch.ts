@@ -14,6 +14,7 @@ import { fail, options, printable, reason, say, warn } from "./util.ts";
 
 const given = options("shows all models live, in the browser", {
   only: ["all", "which ones, such as select,poll"],
+  beat: [1, "seconds from one event of the scene to the next"],
   port: [8088, "port of the page; 0 lets the system choose"],
   open: [false, "opens the browser"],
 });
@@ -37,7 +38,7 @@ try {
   }, (request) =>
     house?.handle(request, server.addr.port) ??
       new Response("not yet\n", { status: 503 }));
-  house = new House(models);
+  house = new House(models, given.beat);
 } catch (error) {
   const inUse = error instanceof Deno.errors.AddrInUse;
   const why = reason(error) + (inUse ? "; try --port 0" : "");

@@ -18,8 +18,6 @@ import {
   type Whom,
 } from "./messages.ts";
 
-/** Seconds from one event of the scene to the next. */
-export const BEAT = 1;
 /** A model that is watched is asked that often in a second, and no more. */
 const ASKED = 50;
 /** Lines of a trace in a second that it may cause by that. */
@@ -71,10 +69,14 @@ export class Live {
   #twin: Twin | null = null;
   #load = 0; // its number, while there is one
 
-  /** `base`: the time that is 0 for the page; `auto`: whether it answers alone. */
+  /**
+   * `base`: the time that is 0 for the page; `beat`: seconds from one event of
+   * the scene to the next; `auto`: whether it answers alone.
+   */
   constructor(
     readonly model: Model,
     readonly base: number,
+    readonly beat: number,
     readonly auto: () => boolean,
   ) {
     const { message } = model;
@@ -101,7 +103,7 @@ export class Live {
     const server = start(
       model,
       { told: (line) => server === this.#server && this.#tell(line) },
-      flags(model),
+      flags(model, this.beat),
     );
     this.#server = server;
     server.failed.catch((error: Error) => {
@@ -315,7 +317,7 @@ export class Live {
     const load = this.#load = Math.random();
     const { A } = this.guests;
     this.#counted = new Window();
-    this.#twin = new Twin(this.model);
+    this.#twin = new Twin(this.model, this.beat);
     this.#twin.start(idle);
     await A.connect(this.port);
     while (this.#load === load && A.here) {
@@ -368,8 +370,8 @@ export class Live {
   }
 }
 
-const flags = (model: Model) => [
-  ...model.flags?.(BEAT) ?? [],
+const flags = (model: Model, beat: number) => [
+  ...model.flags?.(beat) ?? [],
   ...FLAGS[model.script] ?? [],
 ];
 
@@ -383,8 +385,8 @@ class Twin {
   #out: Promise<void> | null = null; // what it was asked last
   #stopped = false;
 
-  constructor(readonly model: Model) {
-    this.#server = start(model, {}, flags(model));
+  constructor(readonly model: Model, beat: number) {
+    this.#server = start(model, {}, flags(model, beat));
     this.#server.failed.catch(() => this.#stopped = true);
   }
 

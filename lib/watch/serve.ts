@@ -1,7 +1,7 @@
 /** The page of watch.ts, its WebSocket, and what is done for who presses what. */
 import type { Model } from "../models.ts";
 import { now, pause } from "./clients.ts";
-import { ANSWER, BEAT, Live } from "./live.ts";
+import { ANSWER, Live } from "./live.ts";
 import {
   type Curtain,
   type Hello,
@@ -54,9 +54,10 @@ export class House {
   #auto = true;
   #scene: AbortController | null = null;
 
-  constructor(models: Model[]) {
+  /** `beat`: seconds from one event of the scene to the next. */
+  constructor(models: Model[], readonly beat: number) {
     this.lives = models.map((model) =>
-      new Live(model, this.base, () => this.#auto)
+      new Live(model, this.base, beat, () => this.#auto)
     );
     for (const live of this.lives) live.start();
   }
@@ -260,7 +261,7 @@ export class House {
     this.#unload();
     const scene = this.#scene = new AbortController();
     const { signal } = scene;
-    const beat = BEAT * 1000;
+    const beat = this.beat * 1000;
     const cast = this.lives.filter(({ status }) => status === "running");
     for (const { guests } of cast) {
       for (const who of WHO) guests[who].leave();
