@@ -42,10 +42,12 @@ async function serve(conn: Deno.TcpConn) {
     why = reason(error);
   }
   conn.close();
-  peer.left(why);
+  peer.close(why);
+  room();
 }
 
-let full = -Infinity; // when we last had no descriptor for a client
+let room = () => {}; // called when a descriptor is given back
+let full = -Infinity; // when we last had none for a client
 while (true) {
   try {
     for await (const conn of listener) serve(conn);
@@ -53,6 +55,11 @@ while (true) {
     if (error instanceof Deno.errors.NotConnected) continue; // already reset
     if (Date.now() - full > 5000) warn(`cannot accept: ${reason(error)}`);
     full = Date.now();
-    await new Promise((room) => setTimeout(room, 1000));
+    // Clients wait at the door until one leaves; a second, if others have taken
+    // what there was.
+    const left = Promise.withResolvers<void>();
+    const timer = setTimeout(room = left.resolve, 1000);
+    await left.promise;
+    clearTimeout(timer);
   }
 }

@@ -21,19 +21,27 @@ import {
 
 const options = serverOptions("serves one client at a time, by your answers");
 
-const { fcntl } = libc({
+const { fcntl, tcflush } = libc({
   // int fcntl(int fd, int cmd, int arg);
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int tcflush(int fd, int queue_selector);
+  tcflush: { parameters: ["i32", "i32"], result: "i32" },
 });
 const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
+const STDIN = 0;
+const TCIFLUSH = 0;
 
 const listener = descriptor(listen(options));
 // Deno never blocks, so its listeners do not: accept would return with EAGAIN.
 fcntl(listener, F_SETFL, fcntl(listener, F_GETFL, 0) & ~O_NONBLOCK);
 
-const typed = lines();
+const chunk = new Uint8Array(4096);
+const decoder = new TextDecoder();
+let typed = ""; // in a pipe, what stands behind the line that was the answer
+let ended = false;
+
 while (true) {
   for (const peer of accept(listener, 0)) { // held here until someone connects
     while (true) {
@@ -41,30 +49,36 @@ while (true) {
       if (message === null) continue; // a signal
       if (message.length === 0) break;
       peer.show(message, "client msg");
-      peer.send(options.echo ? message : ask() ?? HELLO);
+      peer.send(options.echo ? message : await ask() ?? HELLO);
       while (peer.unsent) peer.send(); // cut short by a signal
     }
     peer.close();
   }
 }
 
-/** A line from the keyboard, or from a pipe; undefined once that has ended. */
-function ask(): Uint8Array<ArrayBuffer> | undefined {
-  say("your msg: ", "");
-  const { value, done } = typed.next();
-  if (!done) return new TextEncoder().encode(value + "\n");
-  say("hello sir");
-}
-
-function* lines() {
-  const decoder = new TextDecoder();
-  const chunk = new Uint8Array(4096);
-  let text = "";
-  for (let n; (n = Deno.stdin.readSync(chunk));) {
-    text += decoder.decode(chunk.subarray(0, n), { stream: true });
-    const whole = text.split("\n");
-    text = whole.pop()!;
-    yield* whole;
+/**
+ * The line you type, or the next one of a pipe; null once there is none. Deno
+ * reads it, so that a signal gets through: a thread held by read hears of none.
+ */
+async function ask(): Promise<Uint8Array<ArrayBuffer> | null> {
+  if (ended) return null;
+  const question = () => say("your msg: ", "");
+  const atTerminal = Deno.stdin.isTerminal();
+  // What was typed before there was a question is nobody's answer.
+  if (atTerminal) tcflush(STDIN, TCIFLUSH);
+  question();
+  Deno.addSignalListener("SIGCONT", question); // again, after Ctrl-Z and fg
+  const read = () => Deno.stdin.read(chunk).catch(() => null); // a folder, say
+  for (let n; !typed.includes("\n") && (n = await read());) {
+    typed += decoder.decode(chunk.subarray(0, n), { stream: true });
   }
-  if (text) yield text;
+  Deno.removeSignalListener("SIGCONT", question);
+  const [line] = /^.*\n?/.exec(typed)!;
+  typed = typed.slice(line.length);
+  ended = line === "";
+  const answer = line.replace(/\n?$/, "\n");
+  if (ended || !atTerminal) say(answer, "");
+  if (!ended) return new TextEncoder().encode(answer);
+  say("stdin has ended: from here on the answer is hello sir");
+  return null;
 }

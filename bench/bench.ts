@@ -11,6 +11,7 @@
  */
 import { fail, options, say } from "../util.ts";
 import { draw } from "./charts.ts";
+import { CHROMIUM, COOKIES, SHORT } from "./heads.ts";
 import type { End, Measured, Plan } from "./load.ts";
 import {
   type Part,
@@ -272,6 +273,8 @@ async function job(part: Loaded, row: Row, server: Server, round: number) {
   }
   const plan: Plan = {
     protocol: server.protocol,
+    head: { "http-40": SHORT, "http-4k": COOKIES }[part as string] ?? CHROMIUM,
+    pipelined: part === "pipelined" ? 16 : 1,
     port: running.port,
     pid: running.pid,
     connections: row.connections,
@@ -284,7 +287,7 @@ async function job(part: Loaded, row: Row, server: Server, round: number) {
   };
   try {
     await measure(row, running, plan);
-    if (round === 0 && (part === "http" || part === "echo")) {
+    if (round === 0 && (isHttp(part) || part === "echo")) {
       row.syscalls = await calls(plan);
     }
   } catch (error) {
@@ -293,8 +296,14 @@ async function job(part: Loaded, row: Row, server: Server, round: number) {
   await running.stop();
 }
 
+const isHttp = (part: Part) => part.startsWith("http") || part === "pipelined";
+
 const members: Record<Loaded, (server: Server) => boolean> = {
   http: ({ protocol }) => protocol === "http",
+  "http-40": ({ protocol }) => protocol === "http",
+  "http-4k": ({ protocol }) => protocol === "http",
+  // The C server would answer them all at once, and once.
+  pipelined: ({ protocol, name }) => protocol === "http" && name !== "c-http",
   echo: ({ protocol }) => protocol === "echo",
   idle: ({ crowd }) => crowd,
   connections: ({ connections }) => connections > 1,
@@ -332,7 +341,7 @@ function plan(servers: Server[]): Job[] {
     }));
     if (!rows.length) continue;
     results.parts[part] = rows;
-    const rounds = part === "http" || part === "echo" ? how.rounds : how.few;
+    const rounds = isHttp(part) || part === "echo" ? how.rounds : how.few;
     for (let round = 0; round < rounds; round++) {
       const turns = those.map((server, i): Job => ({
         part,

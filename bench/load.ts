@@ -10,6 +10,9 @@ import { fail, libc, say, strerror } from "../util.ts";
 
 export interface Plan {
   protocol: "echo" | "http";
+  /** The head of each request over HTTP, and how many are sent at once. */
+  head: string;
+  pipelined: number;
   port: number;
   /** The server's process: its clock is read where ours is. */
   pid: number;
@@ -156,7 +159,7 @@ let counts = new Int32Array(16).fill(-1);
 let length = 64;
 const outgoing = plan.protocol === "echo"
   ? new Uint8Array(expected.buffer)
-  : encode(`GET / HTTP/1.1\r\nHost: 127.0.0.1:${plan.port}\r\n\r\n`);
+  : encode(plan.head.repeat(plan.pipelined));
 if (plan.protocol === "http") length = 0; // learned from the first reply
 
 function request(slot: number, at: number) {
@@ -207,16 +210,21 @@ function piece(slot: number, n: number): boolean {
     const head = text.slice(0, end);
     const field = /\r\ncontent-length: 13\r\n/i.test(head);
     if (!head.startsWith("HTTP/1.1 200 ") || !field) wrong();
-    const body = text.slice(end);
-    if (!"Hello, world!".startsWith(body)) wrong();
-    if (body.length < 13) return false;
+    // Pipelined, it has to be the same as often as it was asked for.
+    const dates = /(?<=\r\ndate: )[^\r]*/gi;
+    const once = (head + "Hello, world!").replace(dates, "");
+    const all = once.repeat(plan.pipelined);
+    const undated = text.replace(dates, "");
+    if (!all.startsWith(undated)) wrong();
+    if (undated.length < all.length) return false;
     length = data.length;
     expected = new Int32Array(Math.ceil(length / 4));
     counts = new Int32Array(expected.length);
     new Uint8Array(expected.buffer).set(data);
     const mask = new Uint8Array(counts.buffer).fill(255, 0, length);
-    const date = /\r\ndate: ([^\r]*)/i.exec(head);
-    if (date) mask.fill(0, date.index + 8, date.index + date[0].length);
+    for (const { index, 0: date } of text.matchAll(dates)) {
+      mask.fill(0, index, index + date.length);
+    }
   }
   pieces[slot] = undefined;
   return true;
@@ -243,8 +251,8 @@ function drive(seconds: number) {
       now = performance.now();
       const took = (now - sentAt[slot]) * 1000;
       histogram[took < 131071 ? took | 0 : 131071]++;
-      requests++;
-      total++;
+      requests += plan.pipelined;
+      total += plan.pipelined;
       if (plan.close) {
         sys.close(fds[slot]);
         connect(slot);

@@ -4,6 +4,9 @@ import type { Protocol } from "./servers.ts";
 
 export const PARTS = [
   "http",
+  "http-40",
+  "http-4k",
+  "pipelined",
   "echo",
   "idle",
   "connections",
@@ -191,7 +194,10 @@ function idle(rows: Row[]): string {
 }
 
 const titles: Record<Part, string> = {
-  http: "HTTP, keep-alive, 64 connections",
+  http: "HTTP, keep-alive, 64 connections, the head that Chromium sends",
+  "http-40": "HTTP, with a head of 40 bytes",
+  "http-4k": "HTTP, with a head of 4 kB",
+  pipelined: "HTTP, Chromium's head, 16 requests at once",
   echo: "Echo of 64 bytes, 64 connections",
   idle: "CPU µs/request of 16 active connections beside idle ones (spread)",
   connections: "Connect, one request, close; 64 at a time",
@@ -248,7 +254,7 @@ export function targets({ parts, start }: Results): string {
   const row = (part: Exclude<Part, "start">, name: string) =>
     parts[part]?.find((row) => row.name === name);
   const beside = (
-    part: "http" | "echo",
+    part: Exclude<Part, "start">,
     a: string,
     b: string,
     limit?: number,
@@ -273,9 +279,13 @@ export function targets({ parts, start }: Results): string {
       under && undisturbed(under),
       ">= 0.9",
     ],
-    beside("http", "epoll_http", "c-http", 1.15),
-    beside("http", "epoll_http", "nginx"),
-    beside("http", "epoll_http", "deno-serve"),
+    beside("http-40", "epoll_http", "c-http", 1.12),
+    ...(["http", "http-4k", "pipelined", "connections"] as const).flatMap(
+      (part) => [
+        beside(part, "epoll_http", "nginx"),
+        beside(part, "epoll_http", "deno-serve"),
+      ],
+    ),
     beside("echo", "select", "python-select"),
     beside("echo", "poll", "python-poll"),
     beside("echo", "async", "c-echo", 2),

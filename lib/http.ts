@@ -1,482 +1,280 @@
 /**
- * HTTP without the waiting, for epoll_http.ts: bytes in, bytes out. The grammar
- * is that of RFC 9112, strictly, with what RFC 9110 says of the fields that
- * frame a message. However the bytes are cut, they mean the same.
+ * HTTP for epoll_http.ts, whose peers give other answers than those of epoll.ts:
+ * to requests, within a time, and with a proper end. What a request may look
+ * like is in request.ts.
  */
+import { type Flags, libc, log, Peer, printable } from "../util.ts";
+import {
+  Memory,
+  METHODS,
+  Refusal,
+  type Request,
+  RequestReader,
+} from "./request.ts";
 
-/** A request that gets this status instead of an answer, and is the last. */
-export class Refusal {
-  constructor(readonly status: number, readonly why: string) {}
-}
+type Bytes = Uint8Array<ArrayBuffer>;
 
-export interface Request {
-  method: string;
-  /** Of HTTP/1.0 and HTTP/1.1: 0 or 1. */
-  minor: number;
-  /** Whether the client takes another response on this connection. */
-  keepAlive: boolean;
-  /** The body, where there is one and bodies are kept. */
-  body?: Uint8Array<ArrayBuffer>;
-}
-
-const MAX_HEAD = 16 * 1024;
-const MAX_BODY = 1024 * 1024;
-const MAX_CHUNK_LINE = 1024;
-
-const [HTAB, LF, CR, SP, SLASH, COLON] = [9, 10, 13, 32, 47, 58];
-// What a byte may be part of: a token (a method, the name of a field), a target
-// (RFC 3986, and what browsers leave as it is in a query), a field's value.
-const TOKEN = 1;
-const TARGET = 2;
-const VALUE = 4;
-const NAME = 8; // of a host, most of the time
-const is = new Uint8Array(256).map((_, byte) => {
-  const word = byte > 0x20 && byte < 0x7f;
-  const token = word &&
-    !'"(),/:;<=>?@[\\]{}'.includes(String.fromCharCode(byte));
-  const target = word && !'"#<>'.includes(String.fromCharCode(byte));
-  const value = word || byte > 0x7f || byte === SP || byte === HTAB;
-  const name = /[0-9A-Za-z.-]/.test(String.fromCharCode(byte));
-  return (token ? TOKEN : 0) | (target ? TARGET : 0) | (value ? VALUE : 0) |
-    (name ? NAME : 0);
-});
-const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
-const quoted = '"(?:[\\t !#-\\[\\]-~\\x80-\\xff]|\\\\[\\t -~\\x80-\\xff])*"';
-const CHUNK = RegExp(
-  `^([0-9A-Fa-f]+)(?:[ \\t]*;[ \\t]*${token}` +
-    `(?:[ \\t]*=[ \\t]*(?:${token}|${quoted}))?)*$`,
-);
-const FIELD = RegExp(`^${token}:[\\t -~\\x80-\\xff]*$`);
-const HOST =
-  /^(\[[0-9A-Fa-f:.]+\]|([\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:\d*)?$/;
-
-// The fields that matter here. No two are of one length, so that for any other
-// field its length is nearly always enough to pass it over.
-const FIELDS: string[] = [];
-for (
-  const name of [
-    "host",
-    "expect",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-  ]
-) FIELDS[name.length] = name;
-
-function bad(why: string): never {
-  throw new Refusal(400, why);
-}
-
-/** The bytes as characters of the same number. */
-function text(data: Uint8Array, from: number, to: number): string {
-  let text = "";
-  for (let i = from; i < to; i++) text += String.fromCharCode(data[i]);
-  return text;
-}
-
-/** Whether these letters stand there, in capitals or not. */
-function stands(data: Uint8Array, at: number, letters: string): boolean {
-  for (let i = 0; i < letters.length; i++) {
-    if ((data[at + i] | 0x20) !== letters.charCodeAt(i)) return false;
-  }
-  return true;
-}
-
-const list = (field: string) => field.split(/[ \t]*,[ \t]*/);
-const nothing = new Uint8Array(0);
-
-export class RequestReader {
-  /** What is being read: nothing yet, a head, a body. */
-  stage: "idle" | "head" | "body" = "idle";
-  /** Of the request that is being read, once that is known. */
-  method = "";
-  /** Set when the client waits for `100 Continue`: nothing is read until then. */
-  expectsContinue = false;
-  #data: Uint8Array<ArrayBuffer> = nothing;
-  #at = 0; // in #data: what stands before has been read
-  #request!: Request; // the one that is being read
-  #from = 0; // where its head begins in #data, and ends
-  #to = 0;
-  #host = false; // its fields, as far as they matter here
-  #length?: string;
-  #coding?: string;
-  #connection?: string;
-  #expect?: string;
-  #chunk: "none" | "size" | "data" | "end" | "trailers" = "none";
-  #left = 0; // of the body, or of its current chunk
-  #size = 0; // of the chunks so far, then of the trailers
-  #body: Uint8Array<ArrayBuffer> = nothing; // grows by doubling
-  #kept = 0; // bytes of it
-
-  constructor(readonly keepBodies: boolean) {}
-
-  /** Adds what came. It is read in place: `keep` before it is overwritten. */
-  push(data: Uint8Array<ArrayBuffer>) {
-    if (this.#at < this.#data.length) {
-      const rest = this.#data.subarray(this.#at);
-      this.#data = new Uint8Array(rest.length + data.length);
-      this.#data.set(rest);
-      this.#data.set(data, rest.length);
-    } else this.#data = data;
-    this.#at = 0;
-  }
-
-  /** Copies what is not read yet: the buffer it came in is free again. */
-  keep() {
-    const all = this.#at === this.#data.length;
-    this.#data = all ? nothing : this.#data.slice(this.#at);
-    this.#at = 0;
-  }
-
-  /** The last request line and fields as they came, valid until `push`. */
-  get head(): Uint8Array {
-    return this.#data.subarray(this.#from, this.#to);
-  }
-
-  /** The next request, or why there is none; undefined until more has come. */
-  next(): Request | Refusal | undefined {
-    if (this.#at === this.#data.length && this.stage !== "body") return;
-    try {
-      if (this.stage !== "body" && !this.#readHead()) return;
-      if (this.expectsContinue) return;
-      if (this.stage === "body" && !this.#readBody()) return;
-      this.stage = "idle";
-      return this.#request;
-    } catch (refusal) {
-      if (refusal instanceof Refusal) return refusal;
-      throw refusal;
-    }
-  }
-
-  /** Starts at the first line every time: a head mostly comes in one piece. */
-  #readHead(): boolean {
-    const data = this.#data;
-    const limit = this.#at + MAX_HEAD;
-    let request: Request | undefined;
-    let bareLF = false;
-    this.method = "";
-    for (let from = this.#at, lf = from;; from = ++lf) {
-      while (lf < data.length && data[lf] !== LF) lf++;
-      if (lf >= limit) throw new Refusal(431, `a head over ${MAX_HEAD} bytes`);
-      if (lf === data.length) {
-        if (lf > this.#at) this.stage = "head";
-        return false;
-      }
-      const to = lf > from && data[lf - 1] === CR ? lf - 1 : lf;
-      if (to === lf) bareLF = true;
-      if (from < to) {
-        if (request) this.#field(from, to);
-        else request = this.#requestLine(this.#from = from, to);
-      } else if (request) { // the empty line; before the request it is skipped
-        this.#to = from;
-        this.#at = lf + 1;
-        this.#request = request;
-        this.#frame(request);
-        // People who type end their lines with a bare LF. Where something on
-        // the way reads lines otherwise, a second request could be hidden
-        // behind such a line: so there is none, the connection closes.
-        if (bareLF) request.keepAlive = false;
-        return true;
-      }
-    }
-  }
-
-  /** RFC 9112, 3: method SP request-target SP HTTP-version. */
-  #requestLine(from: number, to: number): Request {
-    const data = this.#data;
-    let i = from;
-    while (is[data[i]] & TOKEN) i++;
-    const method = this.method = text(data, from, i);
-    if (!method || data[i] !== SP) bad("no method before the first space");
-    const target = ++i;
-    while (is[data[i]] & TARGET) i++;
-    if (i === target || data[i] !== SP) {
-      bad("no request target after the method");
-    }
-    const minor = data[to - 1] - 48; // the digit's value
-    const known = minor === 0 || minor === 1;
-    if (!known || text(data, i + 1, to - 1) !== "HTTP/1.") {
-      if (/^HTTP\/\d\.\d$/.test(text(data, i + 1, to))) {
-        throw new Refusal(505, "HTTP/1.0 and HTTP/1.1 are understood");
-      }
-      bad("no HTTP version after the target");
-    }
-    if (method === "CONNECT") throw new Refusal(501, "no tunnels here");
-    if (
-      data[target] !== SLASH &&
-      !/^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?]/.test(text(data, target, i)) &&
-      !(method === "OPTIONS" && text(data, target, i) === "*")
-    ) bad("a request target that is neither a path nor a URI");
-    this.#host = false;
-    this.#length = this.#coding = undefined;
-    this.#connection = this.#expect = undefined;
-    return { method, minor, keepAlive: minor === 1 };
-  }
-
-  /** RFC 9112, 5: name ":" value, with optional white space around the value. */
-  #field(from: number, to: number) {
-    const data = this.#data;
-    let i = from;
-    while (is[data[i]] & TOKEN) i++;
-    if (i === from && (data[i] === SP || data[i] === HTAB)) {
-      bad("a folded field");
-    }
-    if (i === from || data[i] !== COLON) bad("no field name before the colon");
-    const length = i++ - from;
-    while (data[i] === SP || data[i] === HTAB) i++;
-    const value = i;
-    while (is[data[i]] & VALUE) i++;
-    if (i !== to) bad("a control character in a field");
-    while (i > value && (data[i - 1] === SP || data[i - 1] === HTAB)) i--;
-
-    const name = FIELDS[length];
-    if (name === undefined || !stands(data, from, name)) return;
-    if (name === "host") {
-      if (this.#host) bad("two Host fields");
-      this.#host = true;
-      let end = value;
-      while (is[data[end]] & NAME) end++;
-      if (data[end] === COLON) { while (data[++end] >= 48 && data[end] <= 57); }
-      if (end === i || HOST.test(text(data, value, i))) return;
-      bad("a Host that is no host");
-    }
-    const words = text(data, value, i).toLowerCase();
-    const after = (before?: string) =>
-      before === undefined ? words : `${before},${words}`;
-    if (name === "transfer-encoding") this.#coding = after(this.#coding);
-    else if (name === "connection") this.#connection = after(this.#connection);
-    else if (name === "expect") this.#expect = after(this.#expect);
-    else {
-      if (!/^\d+$/.test(words)) bad("a Content-Length that is no number");
-      if (this.#length !== undefined && this.#length !== words) {
-        bad("two Content-Lengths that differ");
-      }
-      this.#length = words;
-    }
-  }
-
-  /** RFC 9112, 6: where the message ends, and whether another may follow. */
-  #frame(request: Request) {
-    if (request.minor && !this.#host) bad("no Host field");
-    if (this.#connection !== undefined) {
-      const options = list(this.#connection);
-      if (options.includes("close")) request.keepAlive = false;
-      else if (options.includes("keep-alive")) request.keepAlive = true;
-    }
-    this.#chunk = "none";
-    this.#left = this.#size = 0;
-    this.#kept = 0;
-    this.#body = nothing;
-    if (this.#coding !== undefined) {
-      // Two ways to find the end of a message are one way to smuggle another.
-      if (this.#length !== undefined) {
-        bad("both Transfer-Encoding and Content-Length");
-      }
-      if (!request.minor) bad("a Transfer-Encoding in HTTP/1.0");
-      const codings = list(this.#coding);
-      const last = codings.indexOf("chunked") === codings.length - 1;
-      if (codings.includes("chunked") ? !last : codings.includes("")) {
-        bad("a Transfer-Encoding that does not end in one chunked");
-      }
-      if (codings.length > 1 || !last) {
-        throw new Refusal(501, "no transfer coding but chunked is understood");
-      }
-      this.#chunk = "size";
-    } else if (this.#length !== undefined) this.#grow(Number(this.#length));
-    else return;
-
-    this.stage = "body";
-    if (this.#expect === undefined || !request.minor) return;
-    if (this.#expect !== "100-continue") {
-      throw new Refusal(417, "no expectation but 100-continue can be met");
-    }
-    this.expectsContinue = this.#left > 0 || this.#chunk === "size";
-  }
-
-  /** Makes room for `more` bytes of the body. */
-  #grow(more: number) {
-    this.#left = more;
-    this.#size += more;
-    if (this.#size > MAX_BODY) {
-      throw new Refusal(413, `a body over ${MAX_BODY} bytes`);
-    }
-  }
-
-  /** RFC 9112, 6.2 and 7.1: by its length, or in chunks. */
-  #readBody(): boolean {
-    for (;;) {
-      if (this.#chunk === "none" || this.#chunk === "data") {
-        const part = this.#data.subarray(this.#at, this.#at + this.#left);
-        if (this.keepBodies) this.#keepPart(part);
-        this.#at += part.length;
-        this.#left -= part.length;
-        if (this.#left) return false;
-        if (this.#chunk === "none") break;
-        this.#chunk = "end";
-      }
-      const line = this.#line(
-        this.#chunk === "trailers" ? MAX_HEAD : MAX_CHUNK_LINE,
-      );
-      if (line === undefined) return false;
-      if (this.#chunk === "end") {
-        if (line) bad("a chunk longer than it said");
-        this.#chunk = "size";
-      } else if (this.#chunk === "size") {
-        const size = CHUNK.exec(line)?.[1] ?? bad("a chunk without a size");
-        this.#grow(parseInt(size, 16));
-        this.#chunk = this.#left ? "data" : "trailers";
-        if (!this.#left) this.#size = 0;
-      } else if (line) {
-        if (!FIELD.test(line)) bad("a trailer that is no field");
-        this.#size += line.length;
-        if (this.#size > MAX_HEAD) {
-          throw new Refusal(431, `trailers over ${MAX_HEAD} bytes`);
-        }
-      } else break;
-    }
-    if (this.keepBodies) this.#request.body = this.#body.slice(0, this.#kept);
-    return true;
-  }
-
-  #keepPart(part: Uint8Array) {
-    const old = this.#body;
-    const size = this.#kept + part.length;
-    if (size > old.length) {
-      this.#body = new Uint8Array(Math.max(size, 2 * old.length));
-      this.#body.set(old);
-    }
-    this.#body.set(part, this.#kept);
-    this.#kept = size;
-  }
-
-  /** The next line of a chunked body; nobody types those: CRLF ends them. */
-  #line(max: number): string | undefined {
-    const lf = this.#data.indexOf(LF, this.#at);
-    const end = lf === -1 ? this.#data.length : lf;
-    if (end - this.#at > max) bad(`a line over ${max} bytes in a chunked body`);
-    if (lf === -1) return;
-    if (this.#data[lf - 1] !== CR || lf === this.#at) {
-      bad("a LF without its CR");
-    }
-    const line = text(this.#data, this.#at, lf - 1);
-    this.#at = lf + 1;
-    return line;
-  }
-}
+export const FLAGS = {
+  port: [8080, "port to listen on; 0 lets the system choose"],
+  timeout: [10, "seconds a client may take for a request, or be idle"],
+  echo: [false, "answer with the body of the request, if it has one"],
+  bodies: [64, "MiB that the bodies of all clients may take with --echo"],
+} satisfies Flags;
 
 const STATUS: Record<number, string> = {
   200: "OK",
   400: "Bad Request",
+  404: "Not Found",
   408: "Request Timeout",
   413: "Content Too Large",
+  414: "URI Too Long",
   417: "Expectation Failed",
   431: "Request Header Fields Too Large",
   501: "Not Implemented",
   503: "Service Unavailable",
   505: "HTTP Version Not Supported",
 };
-const encode = (text: string) => new TextEncoder().encode(text);
+const TEXT = "Content-Type: text/plain; charset=utf-8\r\n";
+const BYTES = "Content-Type: application/octet-stream\r\n";
+const ALLOW = `Allow: ${METHODS.join(", ")}\r\n`;
+const CLOSE = "Connection: close\r\n";
+
+const encode = (text: string): Bytes => new TextEncoder().encode(text);
 const GO_ON = encode("HTTP/1.1 100 Continue\r\n\r\n");
 const HELLO = encode("Hello, world!");
+const NOTHING = new Uint8Array(0);
+const NOBODY: HttpPeer[] = [];
 
-let second = 0;
-let greeting: Uint8Array<ArrayBuffer>; // to most requests, for this second
-
-/** A response; to HEAD, without the body that GET would get. */
-function response(
-  status: number,
-  connection: string,
-  body: Uint8Array,
-  type = "text/plain; charset=utf-8",
-  method = "GET",
-): Uint8Array<ArrayBuffer> {
-  const head = encode(
-    `HTTP/1.1 ${status} ${STATUS[status]}\r\n` +
-      `Date: ${new Date().toUTCString()}\r\n` +
-      `Content-Type: ${type}\r\nContent-Length: ${body.length}\r\n` +
-      (connection && `Connection: ${connection}\r\n`) + "\r\n",
+function joined(parts: Bytes[]): Bytes {
+  const whole = new Uint8Array(
+    parts.reduce((sum, { length }) => sum + length, 0),
   );
-  if (method === "HEAD") return head;
-  const whole = new Uint8Array(head.length + body.length);
-  whole.set(head);
-  whole.set(body, head.length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
   return whole;
 }
 
-/** What a client is told for whom there is no room. */
-export const unavailable = (why: string) =>
-  new TextDecoder().decode(response(503, "close", encode(`${why}\n`)));
+/** A response with these fields; to HEAD, without the body GET would get. */
+function response(
+  status: number,
+  fields: string,
+  body: Bytes,
+  method = "GET",
+): Bytes {
+  const head = encode(
+    `HTTP/1.1 ${status} ${STATUS[status]}\r\n` +
+      `Date: ${new Date().toUTCString()}\r\n${fields}` +
+      `Content-Length: ${body.length}\r\n\r\n`,
+  );
+  if (method === "HEAD") return head;
+  // A big body is not copied: a head fits into the room that is kept before it.
+  const start = body.byteOffset - head.length;
+  if (start < 0) return joined([head, body]);
+  const whole = new Uint8Array(body.buffer, start, head.length + body.length);
+  whole.set(head);
+  return whole;
+}
 
-/** The server's side of one connection. */
-export class Exchange {
-  /** Whether the last response is out: no more requests are read. */
-  last = false;
-  /** Counts requests and their parts: who stands still is slow, or idle. */
-  steps = 0;
-  #reader: RequestReader;
-  #stage = "idle";
-
-  /** Answers requests that have no body, or all without `echo`, with a greeting. */
-  constructor(echo: boolean, readonly seen?: (head: Uint8Array) => void) {
-    this.#reader = new RequestReader(echo);
+/** Shows a request as it came. */
+function show(head: Bytes) {
+  log("-".repeat(40));
+  for (const line of new TextDecoder().decode(head).trimEnd().split(/\r?\n/)) {
+    log(printable(line));
   }
+}
 
-  /** Takes what came, in place: see `keep`. */
-  take(data: Uint8Array<ArrayBuffer>) {
-    if (!this.last) this.#reader.push(data);
-  }
+const LINGER = 2; // seconds that a client may take to hang up
+const BATCH = 16 * 1024; // bytes of responses that go out together
 
-  /** The next bytes to send; undefined until more has come. */
-  next(): Uint8Array<ArrayBuffer> | undefined {
-    const reader = this.#reader;
-    const request = this.last ? undefined : reader.next();
-    if (reader.stage !== this.#stage || request) this.steps++;
-    this.#stage = reader.stage;
-    if (request instanceof Refusal) return this.#refuse(request);
-    if (request) return this.#answer(request);
-    if (!reader.expectsContinue) return;
-    reader.expectsContinue = false;
-    return GO_ON;
-  }
+/** What the peers of a server have in common. */
+export class Http {
+  /** So long a clock ticks, in ms. */
+  readonly tick: number;
+  /**
+   * Ticks since the start. There is one at most each time the server has looked
+   * at who is ready: while it was stopped, nobody's time ran out.
+   */
+  now = 0;
+  readonly timeout: number; // in ticks, as the next
+  readonly linger: number;
+  readonly memory?: Memory;
+  readonly show?: typeof show;
+  #ticked = Date.now();
+  #greeting = NOTHING;
+  #second = 0; // when it was made
+  #fresh = false; // whether that is now
+  #shutdown = libc({
+    // int shutdown(int sockfd, int how);
+    shutdown: { parameters: ["i32", "i32"], result: "i32" },
+  }).shutdown;
 
-  /** Copies what is not read yet: the buffer it came in is free again. */
-  keep() {
-    this.#reader.keep();
-  }
-
-  /** When time is up: what to say about it, if the client is owed a word. */
-  late(seconds: number): Uint8Array<ArrayBuffer> | undefined {
-    if (this.last || (this.steps > 0 && this.#stage === "idle")) return;
-    return this.#refuse(new Refusal(408, `no request within ${seconds} s`));
-  }
-
-  #answer(request: Request): Uint8Array<ArrayBuffer> {
-    const { method, minor, keepAlive, body } = request;
-    this.seen?.(this.#reader.head);
-    this.last = !keepAlive;
-    if (body) {
-      const connection = !keepAlive ? "close" : minor ? "" : "keep-alive";
-      return response(
-        200,
-        connection,
-        body,
-        "application/octet-stream",
-        method,
+  constructor(
+    readonly options: {
+      echo: boolean;
+      quiet: boolean;
+      timeout: number;
+      bodies: number;
+    },
+  ) {
+    const { echo, quiet, timeout, bodies } = options;
+    this.tick = Math.ceil(Math.min(1000, 1000 * timeout / 16));
+    const ticks = (seconds: number) =>
+      Math.ceil(1000 * seconds / this.tick) + 1;
+    this.timeout = ticks(timeout);
+    this.linger = ticks(LINGER);
+    if (echo) this.memory = new Memory(bodies * 2 ** 20);
+    if (!quiet) this.show = show;
+    Peer.farewell = (why) =>
+      new TextDecoder().decode(
+        response(503, TEXT + CLOSE, encode(`${why}\n`)),
       );
-    }
-    if (!keepAlive || !minor || method === "HEAD") {
-      const connection = !keepAlive ? "close" : minor ? "" : "keep-alive";
-      return response(200, connection, HELLO, undefined, method);
-    }
-    const now = Math.floor(Date.now() / 1000);
-    if (now !== second) greeting = response(200, "", HELLO);
-    second = now;
-    return greeting;
   }
 
-  #refuse({ status, why }: Refusal): Uint8Array<ArrayBuffer> {
-    this.last = true;
+  /** Those of the peers whose time is over. To be called before each wait. */
+  late(peers: Map<number, HttpPeer>): HttpPeer[] {
+    const now = Date.now();
+    this.#fresh = false;
+    if (now >= this.#ticked && now < this.#ticked + this.tick) return NOBODY;
+    this.#ticked = now;
+    this.now++;
+    return [...peers.values()].filter((peer) => peer.due < this.now);
+  }
+
+  /** What most requests get, with the time in it: looked at once a wait. */
+  get greeting(): Bytes {
+    if (!this.#fresh) {
+      const second = Math.floor(Date.now() / 1000);
+      if (second !== this.#second) this.#greeting = response(200, TEXT, HELLO);
+      this.#second = second;
+      this.#fresh = true;
+    }
+    return this.#greeting;
+  }
+
+  /** RFC 9112, 9.6: stops sending; to close at once could take back the last. */
+  shutdown(fd: number) {
+    const SHUT_WR = 1;
+    this.#shutdown(fd, SHUT_WR); // or it has hung up: recv will tell
+  }
+}
+
+/** A client that sends requests, and gets a response to each. */
+export class HttpPeer extends Peer {
+  due: number; // in ticks of `Http.now`
+  #http: Http;
+  #reader: RequestReader;
+  #stage = "";
+  #last = false; // whether its last response is on the way
+
+  constructor({ fd, name }: Peer, http: Http) {
+    super(fd, name);
+    this.#http = http;
+    this.#reader = new RequestReader(http.memory, http.show);
+    this.due = http.now + http.timeout;
+  }
+
+  /** Takes what came: requests, or pieces of them. */
+  take(message: Bytes) {
+    if (!this.#last) this.#reader.push(message);
+  }
+
+  /** The next bytes to send; null until more has come. */
+  answer(): Bytes | null {
+    const reader = this.#reader;
+    const first = this.#next();
+    // Small responses to requests that came together go out together.
+    if (first === null || !reader.more || first.length > BATCH) return first;
+    const all = [first];
+    let size = first.length;
+    while (size < BATCH) {
+      const next = this.#next();
+      if (next === null) break;
+      all.push(next);
+      size += next.length;
+    }
+    return all.length === 1 ? first : joined(all);
+  }
+
+  override send(message = this.unsent!) {
+    const before = message === this.unsent ? message.length : Infinity;
+    this.unsent = message; // what does not fit need not be copied
+    super.send();
+    if (this.unsent !== null) {
+      this.#reader.keep();
+      if (this.unsent.length < before) this.#renew(this.#http.timeout);
+    } else if (this.#last) {
+      this.#http.shutdown(this.fd);
+      this.#renew(this.#http.linger);
+    }
+  }
+
+  #renew(ticks: number) {
+    this.due = this.#http.now + ticks;
+  }
+
+  override close(why?: string) {
+    this.#reader.free();
+    super.close(why);
+  }
+
+  /** Its time is over: whether it is to be closed, and not only told so. */
+  expire(): boolean {
+    const { timeout } = this.#http.options;
+    const idle = this.#stage === "idle"; // it was answered
+    if (this.unsent || this.#last || idle) return true;
+    this.send(this.#refuse(new Refusal(408, `no request within ${timeout} s`)));
+    return this.unsent !== null;
+  }
+
+  #next(): Bytes | null {
+    if (this.#last) return null;
+    const reader = this.#reader;
+    const request = reader.next();
+    if (request !== undefined || reader.stage !== this.#stage) {
+      // A byte now and then buys no time: to get on does.
+      this.#stage = reader.stage;
+      this.#renew(this.#http.timeout);
+    }
+    if (request instanceof Refusal) return this.#refuse(request);
+    if (request !== undefined) return this.#respond(request);
+    if (reader.expectsContinue) {
+      reader.expectsContinue = false;
+      return GO_ON;
+    }
+    reader.keep();
+    return null;
+  }
+
+  #respond({ method, path, minor, keepAlive, body }: Request): Bytes {
+    this.#last = !keepAlive;
+    if (path === "/" && method === "GET" && minor && keepAlive && !body) {
+      return this.#http.greeting;
+    }
+    const connection = !keepAlive
+      ? CLOSE
+      : minor
+      ? ""
+      : "Connection: keep-alive\r\n";
+    const respond = (status: number, fields: string, body: Bytes) =>
+      response(status, fields + connection, body, method);
+    if (method === "OPTIONS" && (path === "/" || path === "*")) {
+      return respond(200, ALLOW, NOTHING);
+    }
+    if (path !== "/") {
+      return respond(404, TEXT, encode("404 Not Found: there is only /\n"));
+    }
+    return body ? respond(200, BYTES, body) : respond(200, TEXT, HELLO);
+  }
+
+  #refuse({ status, why }: Refusal): Bytes {
+    this.#last = true;
+    const { method } = this.#reader;
+    this.#reader.free();
+    log(`${this.name}: ${status} ${STATUS[status]}: ${why}`);
     const body = encode(`${status} ${STATUS[status]}: ${why}\n`);
-    return response(status, "close", body, undefined, this.#reader.method);
+    return response(status, TEXT + CLOSE, body, method);
   }
 }

@@ -34,8 +34,11 @@ export interface Client {
   port?: number;
 }
 
-/** From this on, in ms, a thread that is in a call is asleep, not at work. */
-const SLEEP = 1;
+/**
+ * From this on, in ms, a thread that is in a call is taken to be asleep. A call
+ * that needs but a few µs is in it for longer when another thread has the CPU.
+ */
+const SLEEP = 5;
 /** A gap between two calls that long, in ms, was no work of the script's. */
 const GAP = 10;
 
@@ -44,10 +47,18 @@ const FOR_ONE = ["recv", "send", "read"];
 /** Calls that can sleep until anybody comes, or has something. */
 const FOR_ALL = ["accept4", "select", "poll", "epoll_wait", "io_uring_enter"];
 
-function asleep(call: string): State {
+/** `away` tells that nothing of this thread's can sleep: a CPU was missing. */
+function asleep(call: string, away: State): State {
+  if (away !== "other") return "other";
   if (FOR_ONE.includes(call)) return "one";
   return FOR_ALL.includes(call) ? "all" : "other";
 }
+
+/**
+ * Whether it is for an answer that somebody is to type. The thread sleeps in
+ * Deno's epoll_wait then, but the program goes on for nobody else.
+ */
+const atKeyboard = ({ call, asked }: Told) => call === "read" && asked === "0";
 
 /** What one thread does. */
 export class Lane {
@@ -72,7 +83,11 @@ export class Lane {
       return { state: to - from > GAP ? this.away : "other", from, to };
     }
     const { call, asked, at } = this.#call;
-    const state = to - from > SLEEP ? asleep(call) : "other";
+    const state = atKeyboard(this.#call)
+      ? "one"
+      : to - from > SLEEP
+      ? asleep(call, this.away)
+      : "other";
     return { state, from, to, call, asked, at, client: this.#client };
   }
 
@@ -92,13 +107,18 @@ export class Lane {
     };
 
     if (phase === "call") {
-      if (line.promised) return spans; // that holds nobody
+      if (line.promised && !atKeyboard(line)) return spans; // it holds nobody
       gap(time);
       this.#call = line;
       this.#client = client;
       return spans;
     }
     const about = { call, asked, answered, error, client };
+    if (atKeyboard(line)) {
+      this.#call = null;
+      add({ ...about, state: "one" }, time);
+      return spans;
+    }
     if (line.promised) {
       // A timer of 10 ms that did not tick: the thread was not free meanwhile.
       const { waited = 0, ticks = 0 } = line;
@@ -114,7 +134,7 @@ export class Lane {
     const whole = { ...about, at: begun, ops };
     const slept = held > SLEEP && error !== "EAGAIN";
     if (error === "EAGAIN") add({ ...whole, state: "asking" }, time);
-    else if (slept) add({ ...whole, state: asleep(call) }, time);
+    else if (slept) add({ ...whole, state: asleep(call, this.away) }, time);
     // A call that slept until there was something has then copied it.
     const mark = moment(call, line.result, ops);
     if (mark) add({ ...whole, state: mark }, time);
@@ -158,7 +178,7 @@ export class Lanes {
       this.lanes.set(thread, lane);
     }
     const key = line.asked.split(", ")[0];
-    const client = call === "read" && key === "0"
+    const client = atKeyboard(line)
       ? [...this.clients.values()].at(-1) // whom the keyboard is to answer
       : this.clients.get(key);
     if (phase === "return") {

@@ -17,10 +17,14 @@ export interface Model {
   shown: boolean;
   /** Flags for a scene with so many seconds from one event to the next. */
   flags?: (beat: number) => string[];
+  /** Beats from one visit to the next, if it comes back by the clock. */
+  round?: number;
   /** What is typed into its terminal: one line for each answer. */
   typed?: string;
   /** What a client sends. */
   message: string;
+  /** Whether it is busy for a while once clients have connected. */
+  heavy?: true;
   /** What it means when its thread is in no call for a while. */
   away?: "playing" | "free";
 }
@@ -42,7 +46,7 @@ export const models: Model[] = [
   {
     script: "threads.ts",
     name: {
-      en: "Blocking I/O, a thread for each client",
+      en: "Blocking I/O with a thread for each client",
       zh: "阻塞 I/O，每个客户端一个线程",
     },
     canteen: {
@@ -51,6 +55,7 @@ export const models: Model[] = [
       zh: "每个窗口派一个朋友去，各自站着，饭没到手就不走",
     },
     shown: true,
+    heavy: true, // two threads to start
     message,
     away: "free",
   },
@@ -64,6 +69,7 @@ export const models: Model[] = [
     },
     shown: true,
     flags: (beat) => ["--interval", `${beat * 0.75}`],
+    round: 0.75,
     message,
     away: "playing",
   },
@@ -85,8 +91,9 @@ export const models: Model[] = [
     script: "poll.ts",
     name: { en: "Multiplexed I/O with poll(2)", zh: "多路复用 I/O，poll(2)" },
     canteen: {
-      en: "the same, with a list as long as you like",
-      zh: "一样，只是本子要多长有多长",
+      en:
+        "you leave a number, as with select, but the list is as long as you like. The server still goes through all of it each time",
+      zh: "也是留个号码，只是本子要多长有多长；每次还是得从头翻一遍",
     },
     shown: true,
     message,
@@ -95,7 +102,7 @@ export const models: Model[] = [
     script: "epoll.ts",
     name: { en: "Multiplexed I/O with epoll(7)", zh: "多路复用 I/O，epoll(7)" },
     canteen: {
-      en: "you leave your name: when it is ready, she calls you, and only you",
+      en: "you leave your name. When it is ready, she calls you, and only you",
       zh: "你留下名字：饭好了她就叫你，而且只叫你",
     },
     shown: true,
@@ -104,11 +111,11 @@ export const models: Model[] = [
   {
     script: "epoll_http.ts",
     name: {
-      en: "Multiplexed I/O with epoll(7), for HTTP",
-      zh: "多路复用 I/O，epoll(7)，说 HTTP",
+      en: "Multiplexed I/O with epoll(7), as an HTTP server",
+      zh: "多路复用 I/O，epoll(7)，HTTP 服务器",
     },
     canteen: {
-      en: "you leave your name: when it is ready, she calls you, and only you",
+      en: "you leave your name. When it is ready, she calls you, and only you",
       zh: "你留下名字：饭好了她就叫你，而且只叫你",
     },
     shown: false,

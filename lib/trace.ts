@@ -358,8 +358,10 @@ function returned(told: Omit<Told, "time" | "phase">) {
 
 let errno: Int32Array; // this thread's, to be read and to be written
 
-// How util.ts finds Deno's descriptor, keeps a spare one, and names an error.
-const UNTOLD = /^(__errno_location|strerror|dup|getsockname|getsockopt)/;
+// How util.ts finds Deno's descriptor, keeps a spare one, and names an error,
+// and how many there may be.
+const UNTOLD =
+  /^(__errno_location|strerror|dup|getsockname|getsockopt|getrlimit)/;
 const untold = new Set<Result>(); // the descriptors that are its own
 
 /** The call, told of before it can wait and when it has returned. */
@@ -444,21 +446,6 @@ Object.assign(Deno, {
       symbols: Object.fromEntries(wrapped),
       close: () => library.close(),
     };
-  },
-});
-
-// Where somebody types the answers, the thread stands there as well.
-const { stdin } = Deno;
-const readSync = stdin.readSync.bind(stdin);
-Object.assign(stdin, {
-  readSync(data: Uint8Array) {
-    called("read", "0");
-    const begin = performance.now();
-    const result = readSync(data);
-    const held = performance.now() - begin;
-    const answered = result ? `, ${message(data, result)}` : " → 0";
-    returned({ call: "read", asked: "0", answered, result: result ?? 0, held });
-    return result;
   },
 });
 
@@ -554,6 +541,17 @@ function promising<T extends object>(target: T, name = ""): T {
 const { listen } = Deno;
 Object.assign(Deno, {
   listen: (options: Deno.TcpListenOptions) => promising(listen(options)),
+});
+
+// Where somebody types the answers, the server stands at the keyboard as well.
+const { stdin } = Deno;
+const readStdin = stdin.read.bind(stdin);
+Object.assign(stdin, {
+  read: (data: Uint8Array) =>
+    promised("read", "0", readStdin(data), (result) => ({
+      answered: result ? `, ${message(data, result)}` : ` → ${result}`,
+      result,
+    })),
 });
 
 // ------------------------------------------------------------------- warnings

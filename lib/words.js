@@ -32,13 +32,13 @@
 export const STATES = {
   one: {
     kind: "held",
-    colour: { light: "#b3401f", dark: "#d9603b" },
+    colour: { light: "#b3401f", dark: "#bd4a2f" },
     ansi: 31,
     glyph: "▓",
     word: { en: "held for one", zh: "只为一人守着" },
     legend: {
-      en: "held for one client: everyone else waits",
-      zh: "线程被一个客户端占住，别人都得等",
+      en: "held for one client: this thread serves nobody else",
+      zh: "线程被一个客户端占住，顾不上别人",
     },
   },
   all: {
@@ -59,7 +59,7 @@ export const STATES = {
     glyph: "·",
     word: { en: "out playing", zh: "出去玩了" },
     legend: {
-      en: "out playing: asleep in Deno's epoll_wait until a timer",
+      en: "out playing: asleep in Deno’s epoll_wait until a timer",
       zh: "出去玩了：睡在 Deno 的 epoll_wait 里，等定时器",
     },
   },
@@ -70,7 +70,7 @@ export const STATES = {
     glyph: "╌",
     word: { en: "free", zh: "空着" },
     legend: {
-      en: "free: asleep in Deno's epoll_wait until it is called",
+      en: "free: asleep in Deno’s epoll_wait until it is called",
       zh: "空着：睡在 Deno 的 epoll_wait 里，等人来叫",
     },
   },
@@ -138,7 +138,7 @@ export function labels({ state, call }, language, whom) {
   const { kind, word } = STATES[state];
   const short = word[language];
   if (kind !== "held" || !call) return [short];
-  const place = call === "read" // of standard input: blocking.ts asks
+  const place = call === "read" // what is typed: blocking.ts asks
     ? { en: "at the keyboard", zh: "键盘前" }[language]
     : call;
   const asleep = language === "en" ? `asleep in ${call}` : `睡在 ${call} 里`;

@@ -1,3 +1,4 @@
-import { serves } from "./common.ts";
+import { fills, greet, serves } from "./common.ts";
 
 serves("async.ts");
+fills("async.ts", greet);

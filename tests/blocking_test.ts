@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { HELLO, talks, test } from "./common.ts";
 import { connect, exchange, pause, receive, send, start } from "./harness.ts";
+import { Terminal, terminals } from "./terminal.ts";
 
 talks("blocking.ts", [], "</dev/null");
 
@@ -49,4 +50,72 @@ test("blocking.ts: the thread is held by the kernel", async () => {
   using conn = await connect(server.port);
   assertEquals(await exchange(conn, "hi\n"), HELLO);
   await asleep(/wait_woken|sk_wait_data/); // for data of a socket
+});
+
+const keys = await terminals("blocking.ts at a terminal");
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** blocking.ts at a terminal, and its port. */
+async function open(before = "", behind = "") {
+  const terminal = await Terminal.open(120);
+  const settings = await terminal.settings();
+  const server = `${before}deno run -A blocking.ts --port 0${behind}`;
+  await terminal.type(`clear; ${server}\r`);
+  await terminal.until(/listening on .*:\d+\nin another terminal: .*$/);
+  const port = Number(/127\.0\.0\.1:(\d+)/.exec(terminal.screen())![1]);
+  return { terminal, port, settings };
+}
+
+keys(
+  "what is typed before there is a question is nobody's answer",
+  async () => {
+    const { terminal, port } = await open();
+    await using _ = terminal;
+    await terminal.type("too early\r");
+    await terminal.until(/too early$/);
+    const first = await connect(port);
+    using second = await connect(port);
+    await send(first, "one\n");
+    await send(second, "two\n");
+    await terminal.until(/client msg: one\nyour msg:$/);
+    await terminal.type("食堂\rahead\r");
+    assertEquals(await receive(first, 7), bytes("食堂\n"));
+    await terminal.until(/your msg: 食堂\nahead$/);
+    first.close();
+    await terminal.until(/client msg: two\nyour msg:$/);
+    await terminal.type("for you\r");
+    assertEquals(await receive(second, 8), bytes("for you\n"));
+  },
+);
+
+keys("Ctrl-Z, and fg: the question stands there again", async () => {
+  const { terminal, port, settings } = await open("sh -c '", "; echo ended'");
+  await using _ = terminal;
+  using conn = await connect(port);
+  for (let i = 0; i < 2; i++) {
+    await send(conn, `hungry ${i}\n`);
+    await terminal.until(new RegExp(`client msg: hungry ${i}\nyour msg:$`));
+    await terminal.type("dra\x1a");
+    await terminal.until(/Stopped.*\n\$$/);
+    await terminal.type("clear\r");
+    await terminal.stands("$");
+    await terminal.type("fg\r");
+    await terminal.until(/^\$ fg\nsh -c .*\nyour msg:$/);
+    await terminal.type("soup\r");
+    assertEquals(await receive(conn, 5), bytes("soup\n"));
+  }
+  // And none while it waits for a message.
+  await terminal.type("\x1a");
+  await terminal.until(/Stopped.*\n\$$/);
+  await terminal.type("clear\r");
+  await terminal.stands("$");
+  await terminal.type("fg\r");
+  await send(conn, "more\n");
+  await terminal.until(/^\$ fg\nsh -c .*\nclient msg: more\nyour msg:$/);
+  await terminal.type("\x04"); // Ctrl-D
+  assertEquals(await receive(conn, 10), bytes(HELLO));
+  await terminal.until(/your msg:\nstdin has ended: .* hello sir$/);
+  await terminal.type("\x03");
+  await terminal.until(/\n\$$/);
+  assertEquals(await terminal.settings(), settings);
 });

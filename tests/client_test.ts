@@ -1,6 +1,7 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { getAvailablePort } from "@std/net";
-import { client, exists, receive, reset, run, send } from "./harness.ts";
+import { client, receive, reset, root, run, send } from "./harness.ts";
+import { Terminal, terminals } from "./terminal.ts";
 
 const listen = () => Deno.listen({ hostname: "127.0.0.1", port: 0 });
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -41,51 +42,296 @@ Deno.test("client.ts: the server hangs up, or is lost", async () => {
 
 Deno.test("client.ts: nobody listens", async () => {
   const port = getAvailablePort();
+  const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
   const { code, stdout, stderr } = await client(port, "hi\n");
   assertEquals({ code, stdout }, { code: 1, stdout: "" });
   assertEquals(
     stderr,
-    `client.ts: cannot connect to 127.0.0.1:${port}: connection refused (ECONNREFUSED); start a server first: deno run -A select.ts\n`,
+    `client.ts: cannot connect to 127.0.0.1:${port}: connection refused (ECONNREFUSED); start a server first: ${npx}deno run -A select.ts --port ${port}\n`,
   );
 });
 
-Deno.test({
-  name: "client.ts: at a terminal, what comes does not tear what is typed",
-  // `script` makes the terminal; it belongs to util-linux.
-  ignore: !(await exists("script")),
-  async fn() {
-    using listener = listen();
-    await using it = run(
-      "client.ts",
-      ["--port", `${listener.addr.port}`],
-      (command) => `exec script -qefc "${command}" /dev/null`,
+const test = await terminals("client.ts at a terminal");
+
+/** A client at a terminal of that width, and its server's end. */
+async function typing(columns = 60, rows = 24) {
+  const listener = listen();
+  const terminal = await Terminal.open(columns, rows);
+  const before = await terminal.settings();
+  const { port } = listener.addr;
+  await terminal.type(`clear; deno run -A client.ts --port ${port}\r`);
+  const conn = await listener.accept();
+  await terminal.stands(":", [0, 1]);
+  return {
+    terminal,
+    conn,
+    before,
+    async [Symbol.asyncDispose]() {
+      await terminal[Symbol.asyncDispose]();
+      listener.close();
+      try {
+        conn.close();
+      } catch { /* the test has closed it */ }
+    },
+  };
+}
+
+/** The process of that client. */
+function pid(conn: Deno.TcpConn): number {
+  const args = `client.ts\0--port\0${conn.localAddr.port}\0`;
+  for (const { name } of Deno.readDirSync("/proc")) {
+    try {
+      if (Deno.readTextFileSync(`/proc/${name}/cmdline`).endsWith(args)) {
+        return Number(name);
+      }
+    } catch { /* not a process, or one that has just ended */ }
+  }
+  throw new Error("the client does not run");
+}
+
+/** ASCII as it stands in rows. */
+const wrapped = (text: string, columns: number) =>
+  text.match(new RegExp(`.{1,${columns}}`, "g"))!.join("\n");
+
+for (const columns of [40, 60, 120]) {
+  test(`an answer comes while something is being typed, ${columns} columns`, async () => {
+    await using it = await typing(columns);
+    const { terminal, conn } = it;
+    const answered: string[] = [];
+    // Nothing, a short draft, a row to the last column, two rows, three.
+    for (
+      const draft of [
+        "",
+        "is it ready?",
+        "r".repeat(columns - 1),
+        "w".repeat(columns + 10),
+        "m".repeat(3 * columns - 7),
+      ]
+    ) {
+      const end = draft.length + 1;
+      const cursor = (): [number, number] => [
+        answered.length + Math.floor(end / columns),
+        end % columns,
+      ];
+      const stands = () =>
+        [...answered, wrapped(":" + draft, columns)].join("\n");
+      await terminal.type(draft);
+      await terminal.stands(stands(), cursor());
+      await send(conn, "hello sir\n");
+      answered.push("hello sir");
+      await terminal.stands(stands(), cursor());
+      await send(conn, "two\nlines\n");
+      answered.push("two", "lines");
+      await terminal.stands(stands(), cursor());
+      await terminal.type("\x15"); // Ctrl-U: away with it
+      await terminal.stands([...answered, ":"].join("\n"));
+    }
+  });
+}
+
+test("wide characters: where a row ends, and no row too many", async () => {
+  const draft = "食堂开了吗🚀✅é".repeat(5);
+  for (
+    const [columns, rows] of [
+      [40, [
+        ":食堂开了吗🚀✅é食堂开了吗🚀✅é食堂开了",
+        "吗🚀✅é食堂开了吗🚀✅é食堂开了吗🚀✅é",
+      ]],
+      [41, [
+        ":食堂开了吗🚀✅é食堂开了吗🚀✅é食堂开了吗",
+        "🚀✅é食堂开了吗🚀✅é食堂开了吗🚀✅é",
+      ]],
+      [59, [
+        ":食堂开了吗🚀✅é食堂开了吗🚀✅é食堂开了吗🚀✅é食堂开了吗🚀",
+        "✅é食堂开了吗🚀✅é",
+      ]],
+    ] as const
+  ) {
+    await using it = await typing(columns);
+    const { terminal, conn } = it;
+    for (const character of draft) await terminal.type(character);
+    await terminal.stands(rows.join("\n"));
+    await terminal.type("\x1b[H"); // the key Home
+    await terminal.stands(rows.join("\n"), [0, 1]);
+    await terminal.type("\x1b[C"); // to the right
+    await terminal.stands(rows.join("\n"), [0, 3]);
+    await send(conn, "还没有 🚧\n");
+    await terminal.stands(["还没有 🚧", ...rows].join("\n"), [1, 3]);
+    await terminal.type("\x7f\x1b[F\x7f"); // Backspace, End, Backspace
+    await terminal.type("\r");
+    const line = bytes(draft.slice(1, -1) + "\n");
+    assertEquals(await receive(conn, line.length), line);
+  }
+});
+
+test("half a line, and then the rest", async () => {
+  await using it = await typing(40);
+  const { terminal, conn } = it;
+  const food = bytes("食堂");
+  await send(conn, food.subarray(0, 4)); // and half a character
+  await terminal.stands("食:", [0, 3]);
+  await terminal.type("draft");
+  await send(conn, food.subarray(4));
+  await terminal.stands("食堂:draft", [0, 10]);
+  const long = "l".repeat(32);
+  await send(conn, long + "more");
+  await terminal.stands(`食堂${long}more\n:draft`, [1, 6]);
+  await send(conn, "\r");
+  await send(conn, "\nnext\x1b[2J\n");
+  await terminal.stands(`食堂${long}more\nnext\\u{1b}[2J\n:draft`, [2, 6]);
+});
+
+test("several lines are pasted, and what is not a line yet stays", async () => {
+  await using it = await typing();
+  const { terminal, conn } = it;
+  await terminal.type("one\rtwo\rthr");
+  assertEquals(await receive(conn, 8), bytes("one\ntwo\n"));
+  await terminal.stands(":one\n:two\n:thr", [2, 4]);
+  await terminal.type("ee\r\x1b[A"); // the key for the line before
+  assertEquals(await receive(conn, 6), bytes("three\n"));
+  await terminal.stands(":one\n:two\n:three\n:three", [3, 6]);
+});
+
+test("a paste longer than the screen, an answer longer than memory of it", async () => {
+  await using it = await typing(40, 10);
+  const { terminal, conn } = it;
+  const paste = "p".repeat(50_000);
+  const begin = performance.now();
+  await terminal.type(paste + "END");
+  await terminal.until(/p\n?E\n?N\n?D$/);
+  await terminal.type("\r");
+  assertEquals(await receive(conn, paste.length + 4), bytes(paste + "END\n"));
+  await terminal.until(/p\n?E\n?N\n?D\n:$/);
+  await terminal.type("draft");
+  await send(conn, "y".repeat(1_000_000) + "END");
+  await terminal.until(/y\n?E\n?N\n?D\n?:draft$/);
+  const s = (performance.now() - begin) / 1000;
+  assert(s < 8, `all this took ${s.toFixed(1)} s`); // 30 when it was quadratic
+});
+
+test("the window changes its width", async () => {
+  await using it = await typing();
+  const { terminal, conn } = it;
+  await send(conn, "one\ntwo\npart ");
+  const draft = "d".repeat(130);
+  await terminal.type(draft);
+  for (const columns of [61, 40, 120, 60, 30, 60]) {
+    await terminal.resize(columns);
+    const rows = wrapped("part :" + draft, columns);
+    await terminal.stands(`one\ntwo\n${rows}`);
+  }
+  await send(conn, "of it\n");
+  await terminal.stands(`one\ntwo\npart of it\n${wrapped(":" + draft, 60)}`);
+});
+
+test("Ctrl-Z stops all of the job; fg brings back prompt and draft", async () => {
+  await using it = await typing();
+  const { terminal, conn, before } = it;
+  const server = listen();
+  // As npx does: something else has started Deno, and waits for it.
+  await terminal.type("\x03");
+  await terminal.stands("$");
+  const command = `deno run -A client.ts --port ${server.addr.port}`;
+  await terminal.type(`clear; sh -c '${command}; echo ended'\r`);
+  using second = await server.accept();
+  server.close();
+  conn.close();
+  await terminal.stands(":");
+  const draft = "d".repeat(70);
+  await terminal.type(draft + "\x1b[D"); // to the left
+  await terminal.stands(wrapped(":" + draft, 60), [1, 10]);
+  for (let i = 0; i < 2; i++) {
+    await terminal.type("\x1a");
+    await terminal.until(/d{11}\n[^d][^$]*Stopped[^$]*\n\$$/);
+    assertEquals(await terminal.settings(), before);
+    await terminal.type("clear\r");
+    await terminal.stands("$");
+    await send(second, `while you were away\n`);
+    await terminal.type("fg\r");
+    await terminal.until(/fg\nsh -c[^$]+while you were away\n:d{59}\nd{11}$/);
+    await terminal.type("\x0c"); // Ctrl-L
+    await terminal.stands(wrapped(":" + draft, 60), [1, 10]);
+  }
+  await terminal.type("!\r");
+  const line = bytes(`${"d".repeat(69)}!d\n`);
+  assertEquals(await receive(second, line.length), line);
+  await terminal.type("\x04");
+  await terminal.stands(`:${"d".repeat(59)}\n${"d".repeat(10)}!d\nended\n$`);
+  assertEquals(await terminal.settings(), before);
+});
+
+test("a stop from elsewhere, and on again", async () => {
+  await using it = await typing();
+  const { terminal, conn, before } = it;
+  await terminal.type("draft");
+  await terminal.stands(":draft");
+  Deno.kill(pid(conn), "SIGSTOP");
+  await terminal.until(/Stopped[^$]*\n\$$/);
+  await terminal.type("stty sane; clear; fg\n");
+  await terminal.until(/^[^\n]*client.ts[^\n]*\n:draft$/);
+  await terminal.type("\x03");
+  await terminal.until(/:draft\n\$$/);
+  assertEquals(await terminal.settings(), before);
+});
+
+const ends: [
+  string,
+  string,
+  (it: Awaited<ReturnType<typeof typing>>) => unknown,
+][] = [
+  ["Ctrl-C", "0", ({ terminal }) => terminal.type("\x03")],
+  ["Ctrl-D", "0", ({ terminal }) => terminal.type("\x15\x04")],
+  ["the server hangs up", "0", ({ conn }) => conn.close()],
+  ["the server is lost", "1", ({ conn }) => reset(conn)],
+  ["kill -TERM", "143", ({ conn }) => Deno.kill(pid(conn), "SIGTERM")],
+  ["kill -INT", "130", ({ conn }) => Deno.kill(pid(conn), "SIGINT")],
+  ["kill -HUP", "129", ({ conn }) => Deno.kill(pid(conn), "SIGHUP")],
+];
+for (const [end, status, make] of ends) {
+  test(`it leaves the terminal as it was: ${end}`, async () => {
+    await using it = await typing(80);
+    const { terminal, conn, before } = it;
+    await send(conn, "part ");
+    await terminal.type("draft");
+    await terminal.stands("part :draft");
+    assert(
+      await terminal.settings() !== before,
+      "the terminal was not changed",
     );
-    using conn = await listener.accept();
-    await it.until(":");
-    await it.write("hal");
-    await it.until(/:.*hal/);
-    await send(conn, "a message\n");
-    const output = await it.until(/a message\r\n.*:hal.\[5G$/);
-    assertStringIncludes(output, "a message");
-    await it.write("lo\r");
-    assertEquals(await receive(conn, 6), bytes("hallo\n"));
-    // Half a line, and half a character of it, stand before the prompt.
-    const food = bytes("食堂");
-    await send(conn, food.subarray(0, 4));
-    await it.until(/食:.\[4G$/);
-    await send(conn, food.subarray(4));
-    await it.until(/食堂:.\[6G$/);
-    await send(conn, "\n\x1b[2J\n");
-    await it.until("\\u{1b}[2J");
-    await it.write("\x1b[A\r"); // the key for the line before
-    assertEquals(await receive(conn, 6), bytes("hallo\n"));
-    await it.write("one\ntwo\nthr"); // pasted, and not all of it
-    assertEquals(await receive(conn, 8), bytes("one\ntwo\n"));
-    await it.until(/thr[^\n]*$/);
-    await it.write("ee\r");
-    assertEquals(await receive(conn, 6), bytes("three\n"));
-    await it.write("\x04");
-    assertEquals((await it.status).code, 0);
-    assertEquals(await receive(conn, 1), new Uint8Array(0));
-  },
+    await make(it);
+    const said = {
+      "the server hangs up": "client.ts: the server hung up\n",
+      "the server is lost":
+        "client.ts: lost the server: connection reset by peer (ECONNRESET)\n",
+    }[end] ?? "";
+    const stays = end === "Ctrl-D" ? "part" : "part :draft";
+    await terminal.stands(`${stays}\n${said}$`);
+    assertEquals(await terminal.settings(), before);
+    await terminal.run("echo $?", `${stays}\n${said}$ echo $?\n${status}\n$`);
+  });
+}
+
+test("client.ts and util.ts alone: it says what is missing, and works", async () => {
+  const folder = await Deno.makeTempDir();
+  for (const file of ["client.ts", "util.ts"]) {
+    await Deno.copyFile(new URL(file, root), `${folder}/${file}`);
+  }
+  const listener = listen();
+  await using terminal = await Terminal.open(100);
+  const config = new URL("deno.json", root).pathname;
+  const command = `deno run -A --config ${config} client.ts`;
+  await terminal.type(
+    `cd ${folder}; clear; ${command} --port ${listener.addr.port}\r`,
+  );
+  using conn = await listener.accept();
+  listener.close();
+  const said = "client.ts: for a prompt, copy lib/prompt.ts as well";
+  await terminal.stands(said);
+  await terminal.type("hi\r");
+  assertEquals(await receive(conn, 3), bytes("hi\n"));
+  await send(conn, "hello sir\n");
+  await terminal.stands(`${said}\nhi\nhello sir`);
+  await terminal.type("\x03");
+  await terminal.stands(`${said}\nhi\nhello sir\n^C\n$`);
+  await Deno.remove(folder, { recursive: true });
 });

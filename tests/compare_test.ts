@@ -1,15 +1,38 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Play, svg } from "../lib/figure.ts";
-import { eventually, run } from "./harness.ts";
+import { svg } from "../lib/figure.ts";
+import { cpuTime, models, pick, start as startModel } from "../lib/models.ts";
+import type { Play } from "../lib/scene.ts";
+import { Sheet } from "../lib/sheet.ts";
+import { columns as wide, type Language, STATES } from "../lib/words.js";
+import {
+  connect,
+  eventually,
+  exchange,
+  exists,
+  pause,
+  run,
+  suite,
+} from "./harness.ts";
+import { straced } from "./strace.ts";
 
 const root = new URL("..", import.meta.url);
+const test = suite("compare.ts, side by side");
 
 /** What compare.ts writes, and how it ends. */
-async function compare(args: string[], cwd: URL | string = root) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "compare.ts", ...args],
+async function compare(
+  args: string[],
+  { cwd = root, script = "compare.ts", env = {}, under = [] as string[] }: {
+    cwd?: URL | string;
+    script?: string;
+    env?: Record<string, string>;
+    under?: string[];
+  } = {},
+) {
+  const command = [...under, Deno.execPath(), "run", "-A", script, ...args];
+  const { code, stdout, stderr } = await new Deno.Command(command[0], {
+    args: command.slice(1),
     cwd,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", LANG: "C", LC_ALL: "C", ...env },
   }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
@@ -17,6 +40,7 @@ async function compare(args: string[], cwd: URL | string = root) {
 
 const waited = ({ clients }: Play) =>
   clients.map(({ asked, answered }) => answered - asked);
+const main = ({ threads }: Play) => threads[0].spans;
 
 /** Throws unless every tag is closed, in order, and text and values escaped. */
 function wellFormed(xml: string) {
@@ -36,123 +60,476 @@ function wellFormed(xml: string) {
   assertEquals(rest.match(/[<>]|&(?!#\d+;)/g), null);
 }
 
-Deno.test("compare.ts: what it shows is what happened", async (test) => {
-  const names =
-    "blocking nonblocking select poll epoll_http signal async io_uring".split(
-      " ",
-    );
-  const played = await Promise.all(names.map(async (name) => {
-    const { code, stdout, stderr } = await compare(["--json", "--only", name]);
-    assertEquals({ code, stderr }, { code: 0, stderr: "" });
-    const { plays, missing } = JSON.parse(stdout);
-    assertEquals(missing, []);
-    assertEquals(plays.length, 1);
-    return [name, plays[0]] as [string, Play];
-  }));
-  const plays = Object.fromEntries(played);
-  const { blocking, nonblocking, signal, async, ...rest } = plays;
+Deno.test("compare.ts: what it shows is what happened", async (t) => {
+  const file = await Deno.makeTempFile();
+  const args = ["--json", "--beat", "0.3", "--only", "all,epoll_http"];
+  const { code, stdout, stderr } = await compare([...args, "--perfetto", file]);
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const { plays: list, missing } = JSON.parse(stdout) as {
+    plays: Play[];
+    missing: unknown[];
+  };
+  assertEquals(missing, []);
+  const plays = Object.fromEntries(
+    list.map((play) => [play.script.replace(".ts", ""), play]),
+  );
+  const names = models.map(({ script }) => script.replace(".ts", ""));
+  assertEquals(Object.keys(plays), names);
+  const { blocking, threads, nonblocking, signal, async, ...rest } = plays;
 
-  await test.step("the blocking server is held by one client", () => {
+  await t.step("the blocking server is held for one client", () => {
     const [first, second] = blocking.clients;
     assert(second.asked < first.asked);
     assert(second.answered >= first.left, "served before the first has left");
-    const held = blocking.spans.find(({ from, to }) =>
+    const held = main(blocking).find(({ from, to }) =>
       from <= second.asked && second.asked < to
     );
-    assertEquals(held?.state, "asleep");
-    assertEquals(held?.call, "recv");
-    assertEquals(held?.client, 0);
+    assertEquals([held?.state, held?.call, held?.client], ["one", "recv", 0]);
+    assert(blocking.held.one > 0.5, `${blocking.held.one}`);
   });
 
-  await test.step("the non-blocking one answers at its next visit", () => {
+  await t.step("with a thread for each, each is held for its own", () => {
+    const [free, ...own] = threads.threads.map(({ spans }) => spans);
+    assert(!free.some(({ state }) => state === "one" || state === "all"));
+    assertEquals(own.length, 2);
+    for (const [i, spans] of own.entries()) {
+      const asleep = spans.filter(({ state }) => state === "one");
+      assert(asleep.length && asleep.every(({ client }) => client === i));
+    }
+    assert(threads.clients[1].answered < threads.clients[0].asked);
+  });
+
+  await t.step("the non-blocking one answers at its next visit", () => {
     for (const { asked, answered } of nonblocking.clients) {
-      const visit = nonblocking.spans.find(({ call, from }) =>
+      const visit = main(nonblocking).find(({ call, from }) =>
         call && from > asked
       )!;
       assert(answered > visit.from);
       assert(answered - visit.from < 150, "not at the next visit");
     }
-    assert(nonblocking.spans.some(({ state }) => state === "playing"));
+    assert(nonblocking.vain! > 5 && nonblocking.vain! < nonblocking.calls!);
   });
 
-  await test.step("the others answer at once", () => {
+  await t.step("the others answer at once", () => {
     const bound = waited(blocking)[1] / 3;
-    for (const [name, play] of Object.entries({ ...rest, async })) {
-      assert(Math.max(...waited(play)) < bound, `${name}: ${waited(play)}`);
+    for (const play of [...Object.values(rest), async, signal]) {
+      const { script, waits } = play;
+      const all = [...waits, ...waited(play)];
+      assert(Math.max(...all) < bound, `${script}: ${all}`);
     }
+    assert(blocking.waits[1] > 2 * bound);
   });
 
-  await test.step("held, or free", () => {
-    for (const play of [blocking, ...Object.values(rest)]) {
-      assert(play.held > 0.7, `${play.script}: ${play.held}`);
-      assert(play.calls! > 5);
+  await t.step("held for one, for everyone, or not at all", () => {
+    for (const { script, held, calls } of Object.values(rest)) {
+      assert(held.all > 0.7 && held.one < 0.05, `${script}: ${held.all}`);
+      assert(calls! > 5);
     }
     for (const { held, script } of [nonblocking, signal, async]) {
-      assert(held < 0.3, `${script}: ${held}`);
+      assert(held.one + held.all < 0.1, `${script}: ${JSON.stringify(held)}`);
     }
-    assertEquals(async.calls, null);
-    for (const { spans } of [signal, async]) {
-      assert(spans.some(({ state }) => state === "free"));
+    assertEquals([async.calls, async.vain], [null, null]);
+  });
+
+  await t.step("the marks of io_uring.ts are what its completions were", () => {
+    const marks = main(rest.io_uring).filter(({ state }) =>
+      state === "copying"
+    );
+    assertEquals(marks.flatMap(({ ops }) => ops).sort(), [
+      "RECV",
+      "RECV",
+      "SEND",
+      "SEND",
+    ]);
+    assert(marks.every(({ call }) => call === "io_uring_enter"));
+  });
+
+  await t.step("the two phases", () => {
+    const found = Object.values(plays).map(({ script, phases }) => {
+      const { waits, copies, synchronous } = phases!;
+      return [
+        script.replace(".ts", ""),
+        waits.who,
+        waits.call,
+        waits.blocked,
+        copies.call,
+        synchronous,
+      ].join(" ");
+    });
+    assertEquals(found, [
+      "blocking thread recv one recv true",
+      "threads own recv one recv true",
+      "nonblocking Deno epoll_wait no recv true",
+      "select thread select all recv true",
+      "poll thread poll all recv true",
+      "epoll thread epoll_wait all recv true",
+      "epoll_http thread epoll_wait all recv true",
+      "signal Deno epoll_wait no recv true",
+      "async Deno epoll_wait no recv true",
+      "io_uring thread io_uring_enter all io_uring_enter false",
+    ]);
+  });
+
+  await t.step("a lane has no holes and nothing twice", () => {
+    for (const { script, threads, from, to } of Object.values(plays)) {
+      for (const [i, { spans }] of threads.entries()) {
+        let last = i ? spans[0].from : from;
+        for (const span of spans) {
+          assert(Math.abs(span.from - last) < 0.01, `${script} at ${last}`);
+          assert(span.to >= span.from);
+          last = span.to;
+        }
+        if (!i) assert(Math.abs(to - last) < 0.01);
+      }
     }
   });
 
-  await test.step("a lane has no holes and nothing twice", () => {
-    for (const { script, spans, from, to } of Object.values(plays)) {
-      let last = from;
-      for (const span of spans) {
-        assert(Math.abs(span.from - last) < 0.01, `${script} at ${last}`);
-        assert(span.to >= span.from);
-        last = span.to;
+  await t.step("the picture: well-formed, words as words", () => {
+    for (const language of ["en", "zh"] as const) {
+      const system = 'a <system> & its "name"';
+      const picture = svg(Object.values(plays), 300, system, language);
+      wellFormed(picture);
+      const words = picture.replace(/<style>.*<\/style>/s, "")
+        .replace(/<[^>]+>/g, "\n");
+      for (const { script, name, canteen } of Object.values(plays)) {
+        for (const text of [script, name[language], canteen[language]]) {
+          assert(text && words.includes(text), `${text} is not there`);
+        }
       }
-      assert(Math.abs(to - last) < 0.01);
+      assert(picture.includes("prefers-color-scheme: dark"));
+      const said = {
+        en: "asleep in recv, for the first client alone",
+        zh: "睡在 recv 里，只为第一位客户端",
+      }[language];
+      assert(words.includes(said), said);
     }
   });
 
-  await test.step("the picture: well-formed, words as words", () => {
-    const picture = svg(Object.values(plays), 'a <system> & its "name"');
-    wellFormed(picture);
-    const words = picture.replace(/<style>.*<\/style>/s, "")
-      .replace(/<[^>]+>/g, "\n");
-    for (const { script, model, canteen } of Object.values(plays)) {
-      assert(canteen.length > 30 && model);
-      for (const text of [script, model, canteen]) {
-        assert(words.includes(text), `${text} is not there`);
+  await t.step("at a terminal: nothing wraps, nothing scrolls away", () => {
+    const shown = Object.values(plays).filter(({ script }) =>
+      script !== "epoll_http.ts"
+    );
+    for (const language of ["en", "zh"] as const) {
+      for (const columns of [40, 60, 80, 120, 200]) {
+        for (const rows of [24, 36, 50, 64, 80, 100, Infinity]) {
+          const lines = drawn(shown, columns, rows, language);
+          const wrong = lines.find((line) => wide(line) > columns);
+          assertEquals(wrong, undefined, `${columns} columns, ${language}`);
+          const room = `${lines.length} lines of ${rows} at ${columns}`;
+          assert(lines.length < rows, room);
+          lines.forEach((line) => assert(!line.includes("undefined"), line));
+          const tables = lines.some((line) => /^ .*\bCPU$/.test(line));
+          if (rows === Infinity) assert(tables, `no tables at ${columns}`);
+          const named = lines.filter((line) => /^(io_uring|select)/.test(line));
+          assert(named.length >= 2, lines.join("\n"));
+        }
       }
     }
-    assert(picture.includes("prefers-color-scheme: dark"));
-    assert(words.includes("asleep in recv, for the first client alone"));
   });
+
+  await t.step("--perfetto: the Trace Event Format, each call a slice", () => {
+    const { traceEvents: events } = JSON.parse(Deno.readTextFileSync(file));
+    tracks(events);
+    for (const { script, pid, calls } of Object.values(plays)) {
+      const own = events.filter((event: TraceEvent) => event.pid === pid);
+      const [name] = own.filter(({ name }: TraceEvent) =>
+        name === "process_name"
+      );
+      assert(name.args.name.startsWith(`${script}: `));
+      const slices = own.filter(({ cat, ph }: TraceEvent) =>
+        cat === "call" || ph === "b"
+      );
+      assert(slices.length >= (calls ?? 0), `${script}: ${slices.length}`);
+      const visits = own.filter(({ cat }: TraceEvent) => cat === "client");
+      assertEquals(visits.length, 4);
+    }
+    const recv = events.find(({ name, pid, args }: TraceEvent) =>
+      name === "recv" && pid === blocking.pid && args?.result === 13
+    );
+    assertMatch(recv.args.asked, /^\d+$/);
+    assertEquals(recv.args.answered, '13 bytes "is it ready?\\n"');
+    assertMatch(recv.args.at, /^blocking\.ts:\d+$/);
+    assert(recv.dur > 100_000, "it slept for two beats");
+  });
+  await Deno.remove(file);
 });
 
-Deno.test("compare.ts: --only, a picture, and models that cannot play", async () => {
+/** What a terminal of that size shows. */
+function drawn(
+  plays: Play[],
+  columns: number,
+  rows: number,
+  language: Language,
+): string[] {
+  const paper = { columns, rows, colour: false, language, beat: 300 };
+  const sheet = new Sheet(paper, plays);
+  const parts = plays.map((play) => sheet.play(play));
+  return [sheet.head(), ...parts, sheet.foot(plays)].join("\n").split("\n");
+}
+
+interface TraceEvent {
+  ph: string;
+  name: string;
+  cat?: string;
+  pid: number;
+  tid: number;
+  ts?: number;
+  dur?: number;
+  id?: string;
+  args?: Record<string, unknown>;
+}
+
+/**
+ * Throws unless the events are what "Trace Event Format" asks for: names of
+ * processes and threads as metadata; complete events that, on a thread, contain
+ * each other or do not touch; asynchronous ones begun once and ended once, later.
+ */
+function tracks(events: TraceEvent[]) {
+  const begun = new Map<string, number>();
+  const byThread = new Map<string, TraceEvent[]>();
+  for (const event of events) {
+    const { ph, name, cat, pid, tid, ts = -1, dur = -1, id, args } = event;
+    const what = JSON.stringify(event);
+    assert(typeof name === "string" && name, what);
+    assert(Number.isInteger(pid) && Number.isInteger(tid), what);
+    if (ph === "M") {
+      assertMatch(name, /^(process|thread)_(name|sort_index)$/);
+      const value = args?.[name.endsWith("name") ? "name" : "sort_index"];
+      assert(value !== undefined, what);
+      continue;
+    }
+    assert(typeof cat === "string", what);
+    assert(ts >= 0, what);
+    if (ph === "X") {
+      assert(dur >= 0, what);
+      const track = `${pid} ${tid}`;
+      byThread.set(track, [...byThread.get(track) ?? [], event]);
+    } else if (ph === "b") {
+      assert(id && !begun.has(`${cat} ${id}`), what);
+      begun.set(`${cat} ${id}`, ts);
+    } else {
+      assertEquals(ph, "e");
+      const begin = begun.get(`${cat} ${id}`) ?? Infinity;
+      assert(begin <= ts, what);
+      begun.delete(`${cat} ${id}`);
+    }
+  }
+  assertEquals([...begun.keys()], []);
+  const named = new Set(
+    events.filter(({ name }) => name === "thread_name")
+      .map(({ pid, tid }) => `${pid} ${tid}`),
+  );
+  for (const [track, slices] of byThread) {
+    assert(named.has(track), `thread ${track} has no name`);
+    const ends: number[] = [];
+    const order = (a: TraceEvent, b: TraceEvent) =>
+      a.ts! - b.ts! || b.dur! - a.dur!;
+    for (const { ts, dur, name } of slices.sort(order)) {
+      while (ends.length && ends.at(-1)! <= ts! + 0.01) ends.pop();
+      const end = ts! + dur!;
+      const inside = !ends.length || end <= ends.at(-1)! + 0.01;
+      assert(inside, `${name} at ${ts} leaves what contains it`);
+      ends.push(end);
+    }
+  }
+}
+
+test("a model is called what its script calls it", async () => {
+  for (const { script, name, canteen } of models) {
+    const text = await Deno.readTextFile(new URL(script, root));
+    const prose = text.slice(0, text.indexOf("*/")).replace(/\s+(\* )?/g, " ");
+    assert(prose.includes(`/** ${name.en}`), `${script}: ${name.en}`);
+    const sentence = canteen.en.replace(/[^?]$/, "$&.");
+    assert(prose.includes(`In the canteen: ${sentence} `), canteen.en);
+  }
+});
+
+// What the kernel is asked for where libc's function has another name.
+const KERNEL: Record<string, string> = { select: "pselect6", recv: "recvfrom" };
+
+Deno.test({
+  name: "compare.ts: the table of phases is what strace -f -T sees of the run",
+  ignore: !(await exists("strace")),
+  async fn() {
+    const file = await Deno.makeTempFile();
+    // Only what is told of stops for strace: the rest runs at its own pace.
+    const strace = ["strace", "-f", "--seccomp-bpf", "-T", "-ttt"];
+    const calls =
+      "clone,clone3,accept4,recvfrom,pselect6,poll,epoll_wait,epoll_pwait,io_uring_enter";
+    const only =
+      "blocking,threads,nonblocking,select,poll,epoll,signal,async,io_uring";
+    const { stdout, stderr, code } = await compare(
+      ["--json", "--beat", "0.3", "--only", only],
+      { under: [...strace, "-o", file, "-e", calls] },
+    );
+    assertEquals(code, 0, stderr);
+    const { plays } = JSON.parse(stdout) as { plays: Play[] };
+    const seen = straced(Deno.readTextFileSync(file));
+    await Deno.remove(file);
+    for (const { script, pid, phases, threads } of plays) {
+      const { waits, copies, synchronous } = phases!;
+      const own = seen.filter((call) => call.process === pid);
+      const accept = own.find(({ call, result }) =>
+        call === "accept4" && result > 0
+      );
+      if (script === "io_uring.ts") {
+        const copied = own.filter(({ call, thread }) =>
+          call === "recvfrom" && thread === pid
+        );
+        assertEquals([copied, synchronous], [[], false]);
+      }
+      const message = own.find(({ call, args, result }) =>
+        call === "recvfrom" && result === 13 &&
+        parseInt(args) === accept?.result
+      );
+      // Of io_uring, which strace sees only enter: when it has had it.
+      const had = threads[0].spans.find(({ state, ops, to }) =>
+        state === "copying" && ops?.includes("RECV") && to > 500
+      );
+      assert(message || had, `${script}: strace sees no message`);
+      const copier = message?.thread ?? pid;
+      const name = KERNEL[waits.call] ?? waits.call;
+      const until = message?.to ?? Infinity;
+      const from = waits.who === "own" ? 0 : accept?.from ?? 0;
+      const slept = own.filter(({ call, thread, from: begun, to }) =>
+        thread === copier && begun >= from && to <= until &&
+        call.replace("epoll_pwait", "epoll_wait") === name
+      ).reduce((sum, { ms }) => sum + ms, 0);
+      const what = `${script}: ${waits.call} ${waits.ms} ms, strace ${slept}`;
+      // All of them run under strace: what is ready waits for the CPU as well.
+      assert(slept > waits.ms * 0.6, what);
+      if (message) assert(slept < waits.ms + 40, what);
+      if (copies.us !== null && message) {
+        // Being watched costs, and the trace measures that as well.
+        const us = message.ms * 1000;
+        assert(
+          copies.us >= us && copies.us < us + 20_000,
+          `${us} ${copies.us}`,
+        );
+      }
+      if (message && copies.us === null && copies.who !== "Deno") {
+        assertEquals(waits.call, copies.call);
+        assert(message.ms > 5, `${script}: it did not wait in recv`);
+      }
+    }
+  },
+});
+
+test("CPU time is that of /proc, of an untraced server", async () => {
+  const [model] = pick("epoll");
+  const server = startModel(model, {});
+  try {
+    const conn = await connect(await server.port);
+    const stat = () => {
+      const text = Deno.readTextFileSync(`/proc/${server.pid}/stat`);
+      const [user, system] = text.split(") ")[1].split(" ").slice(11, 13);
+      return (Number(user) + Number(system)) * 10; // of hundredths of a second
+    };
+    const [before, since] = [cpuTime(server.pid), stat()];
+    while (stat() - since < 200) {
+      for (let i = 0; i < 200; i++) await exchange(conn, "is it ready?\n");
+    }
+    const [used, ticks] = [cpuTime(server.pid) - before, stat() - since];
+    assert(Math.abs(used - ticks) <= 30, `${used} ms, and /proc: ${ticks}`);
+    conn.close();
+  } finally {
+    server.stop();
+    await server.ended;
+  }
+});
+
+Deno.test("compare.ts: its CPU column is of a server without --trace", async () => {
+  await using comparing = run("compare.ts", [
+    "--only",
+    "epoll",
+    "--json",
+    "--beat",
+    "0.4",
+  ]);
+  const samples: [time: number, used: number][] = [];
+  let pid = 0;
+  let over = false;
+  comparing.status.then(() => over = true);
+  while (!over) {
+    pid ||= children(comparing.pid).find((child) => {
+      const args = read(`${child}/cmdline`);
+      return args.includes("epoll.ts") && !args.includes("--trace");
+    }) ?? 0;
+    const used = pid ? cpuTime(pid) : NaN;
+    if (!isNaN(used)) samples.push([performance.now(), used]);
+    await pause(5);
+  }
+  const { plays: [{ cpu }] } = JSON.parse(comparing.output());
+  const [end] = samples.at(-1)!;
+  const at = (ms: number) => samples.findLast(([time]) => end - time > ms)![1];
+  // It is stopped at the end of the scene, which takes four beats and a half,
+  // and in the last of which nothing happens. What its end costs is not in it.
+  const used = at(100) - at(1780);
+  assert(cpu > 0.3, `${cpu} ms`);
+  assert(Math.abs(used - cpu) < 2, `${used} and ${cpu} ms`);
+});
+
+test("where it says that a thread sleeps, the kernel says so too", async () => {
+  const sleeps: Record<string, RegExp> = {
+    "blocking.ts": /accept/,
+    "threads.ts": /ep_?poll|epoll/,
+    "nonblocking.ts": /ep_?poll|epoll/,
+    "select.ts": /select|poll_schedule/,
+    "poll.ts": /poll_schedule|sys_poll/,
+    "epoll.ts": /ep_?poll|epoll/,
+    "signal.ts": /ep_?poll|epoll/,
+    "async.ts": /ep_?poll|epoll/,
+    "io_uring.ts": /io_cqring/,
+  };
+  await Promise.all(
+    Object.entries(sleeps).map(async ([script, place]) => {
+      const model = models.find((model) => model.script === script)!;
+      assertEquals(
+        ["nonblocking.ts", "threads.ts", "signal.ts", "async.ts"]
+          .includes(script),
+        model.away !== undefined,
+      );
+      const server = startModel(model, {});
+      try {
+        await server.port;
+        const wchan = () => read(`${server.pid}/wchan`);
+        await eventually(() => place.test(wchan()), `${script}: ${wchan()}`);
+      } finally {
+        server.stop();
+        await server.ended;
+      }
+    }),
+  );
+});
+
+test("--only, a picture, and models that cannot play", async () => {
   const dir = await Deno.makeTempDir();
   try {
-    for (const { name } of Deno.readDirSync(root)) {
-      if (!/^(compare|figure|util|trace|select)\.ts$|^deno\./.test(name)) {
-        continue;
-      }
-      await Deno.copyFile(new URL(name, root), `${dir}/${name}`);
-    }
+    await copy(dir, ["compare", "util", "select"]);
     await Deno.writeTextFile(
       `${dir}/poll.ts`,
       'console.error("poll.ts: forbidden here"); Deno.exit(1);',
     );
     const args = ["--only", "select.ts, poll,epoll_http", "--beat", "0.1"];
     const { code, stdout, stderr } = await compare(
-      [...args, "--svg", "picture.svg"],
-      dir,
+      [...args, "--svg", `${dir}/picture.svg`],
+      { script: `${dir}/compare.ts`, cwd: "/" },
     );
     const [poll, epoll, ...more] = stderr.split("\n");
     assertEquals(poll, "compare.ts: without poll.ts: forbidden here");
     assertMatch(epoll, /^compare.ts: without epoll_http.ts: Module not found/);
     assertEquals(more, [""]);
     assertEquals(code, 0);
-    assertMatch(stdout, /^thread .*▒ asleep in select ▒/m);
-    assertMatch(stdout, /^select.ts( +[\d.]+ ms){2} +\d+ +\d+ % +[\d.]+ ms$/m);
+    assertMatch(stdout, /^thread .*▒ asleep in select/m);
+    assertMatch(
+      stdout,
+      /^select( +[\d.]+ ms){2}( +\d+ %){2}( +\d+){2} +[\d.]+ ms$/m,
+    );
+    assertMatch(stdout, /^select +select +\d+ ms +for all +recv +\d+ +synch/m);
     assert(!stdout.includes("\x1b") && !stdout.includes("poll.ts"));
     for (const line of stdout.split("\n")) assert(line.length <= 80, line);
     wellFormed(await Deno.readTextFile(`${dir}/picture.svg`));
-    const none = await compare(["--only", "poll"], dir);
+    const none = await compare(["--only", "poll"], { cwd: dir });
     assertEquals({ code: none.code, stdout: none.stdout }, {
       code: 1,
       stdout: "",
@@ -162,16 +539,82 @@ Deno.test("compare.ts: --only, a picture, and models that cannot play", async ()
   }
 });
 
-Deno.test("compare.ts: bad flags and models get one line", async () => {
+/** The given scripts, lib/ and deno.json, somewhere else. */
+async function copy(dir: string, scripts: string[]) {
+  await Deno.mkdir(`${dir}/lib`);
+  for (const { name, isFile } of Deno.readDirSync(new URL("lib", root))) {
+    if (!isFile) continue;
+    await Deno.copyFile(new URL(`lib/${name}`, root), `${dir}/lib/${name}`);
+  }
+  for (const file of [...scripts.map((name) => `${name}.ts`), "deno.json"]) {
+    await Deno.copyFile(new URL(file, root), `${dir}/${file}`);
+  }
+}
+
+test("run from a URL, it finds its scripts there", async () => {
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    async (request) => {
+      const { pathname } = new URL(request.url);
+      const text = await Deno.readTextFile(new URL(`.${pathname}`, root))
+        .catch(() => null);
+      if (text === null) return new Response(null, { status: 404 });
+      const { imports } = JSON.parse(
+        await Deno.readTextFile(new URL("deno.json", root)),
+      );
+      const parse = "jsr:@std/cli@^1/parse-args"; // as deno.json maps it here
+      const type = pathname.endsWith(".js") ? "javascript" : "typescript";
+      return new Response(text.replace(parse, imports[parse]), {
+        headers: { "content-type": `application/${type}` },
+      });
+    },
+  );
+  try {
+    const { port } = server.addr;
+    const { code, stdout, stderr } = await compare(
+      ["--only", "select", "--beat", "0.1"],
+      { script: `http://127.0.0.1:${port}/compare.ts`, cwd: "/" },
+    );
+    assertEquals(code, 0, stderr);
+    assertMatch(stdout, /^select\.ts /m);
+  } finally {
+    await server.shutdown();
+  }
+});
+
+test("--lang, LANG, and --beat too small", async () => {
+  const only = ["--only", "select", "--beat", "0.05"];
+  const [chosen, named, other, c] = await Promise.all([
+    compare([...only, "--lang", "zh"]),
+    compare(only, { env: { LC_ALL: "", LANG: "zh_CN.UTF-8" } }),
+    compare([...only, "--lang", "en"], { env: { LC_ALL: "zh_TW" } }),
+    compare(only),
+  ]);
+  for (const { stdout } of [chosen, named]) assert(stdout.includes("线程"));
+  for (const { stdout } of [other, c]) assert(!/\p{Script=Han}/u.test(stdout));
+  assertMatch(c.stderr, /^compare.ts: with a beat below 0.1 s/);
+});
+
+Deno.test("every state has words in both languages, and a sign one wide", () => {
+  for (const [state, { word, legend, glyph }] of Object.entries(STATES)) {
+    for (const words of [word, legend]) {
+      assert(words.en && /\p{Script=Han}/u.test(words.zh), state);
+    }
+    assertEquals(wide(glyph), 1);
+  }
+});
+
+test("bad flags and models get one line", async () => {
   const usage: [string[], RegExp][] = [
     [
       ["--only", "select,pol"],
       /--only takes blocking, .*, not "pol"; see --help/,
     ],
-    [["--only", ""], /--only takes a value; see --help/],
-    [["--beat", "0"], /--beat takes a number above 0.*, not "0"; see --help/],
-    [["--svg"], /--svg takes a value; see --help/],
-    [["--json=yes"], /--json takes no value; see --help/],
+    [["--only="], /.*only.*; see --help/],
+    [["--beat", "0"], /.*beat.*"0"; see --help/],
+    [["--lang", "fr"], /--lang takes en or zh, not "fr"; see --help/],
+    [["--svg"], /.*svg.*; see --help/],
+    [["--json=yes"], /.*json.*; see --help/],
     [["--trace"], /unknown argument --trace; see --help/],
   ];
   await Promise.all(usage.map(async ([args, line]) => {
@@ -181,25 +624,44 @@ Deno.test("compare.ts: bad flags and models get one line", async () => {
   }));
 });
 
-Deno.test("compare.ts: Ctrl-C leaves no process behind", async () => {
-  const read = (path: string) => {
-    try {
-      return Deno.readTextFileSync(`/proc/${path}`);
-    } catch {
-      return ""; // gone
-    }
-  };
-  const alive = (pid: string) => /^State:\s+[^Z]/m.test(read(`${pid}/status`));
+const read = (path: string) => {
+  try {
+    return Deno.readTextFileSync(`/proc/${path}`);
+  } catch {
+    return ""; // gone
+  }
+};
+const children = (pid: number) => {
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/task`)].flatMap(({ name }) =>
+      read(`${pid}/task/${name}/children`).split(" ").filter((id) => id)
+        .map(Number)
+    );
+  } catch {
+    return [];
+  }
+};
+
+test("without permission it says what it needs", async () => {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "compare.ts"],
+    cwd: root,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const text = new TextDecoder().decode(stderr);
+  assertEquals([code, stdout.length], [1, 0]);
+  assertMatch(text, /^compare.ts: starts servers[^\n]*: run with -A\n$/);
+});
+
+test("Ctrl-C leaves no process behind", async () => {
+  const alive = (pid: number) => /^State:\s+[^Z]/m.test(read(`${pid}/status`));
   await Promise.all((["SIGINT", "SIGTERM"] as const).map(async (signal) => {
     await using comparing = run("compare.ts", ["--only", "select"]);
     const { pid } = comparing;
-    let children: string[] = [];
+    let left: number[] = [];
     await eventually(() => {
-      const threads = [...Deno.readDirSync(`/proc/${pid}/task`)];
-      children = threads.flatMap(({ name }) =>
-        read(`${pid}/task/${name}/children`).split(" ").filter((id) => id)
-      );
-      return children.some(alive);
+      left = children(pid);
+      return left.some(alive);
     }, "it starts nothing");
     Deno.kill(pid, signal);
     assertEquals(
@@ -207,6 +669,6 @@ Deno.test("compare.ts: Ctrl-C leaves no process behind", async () => {
       signal === "SIGINT" ? 130 : 143,
     );
     assertEquals(comparing.output(), "");
-    await eventually(() => !children.some(alive), "a server is left");
+    await eventually(() => !left.some(alive), "a server is left");
   }));
 });

@@ -1,6 +1,13 @@
-/** For servers that are told of many things at once: is nothing missed? */
+/**
+ * For servers that are told of many things at once: is nothing missed?
+ *
+ * To be run as well, for who wants to see what idle clients cost a server:
+ *
+ *   deno run -A tests/crowd.ts --clients 900
+ */
 import { Buffer } from "node:buffer";
 import { assert, assertEquals } from "@std/assert";
+import { authority, fail, options, reason, say } from "../util.ts";
 import { test } from "./common.ts";
 import {
   connect,
@@ -102,4 +109,30 @@ export function crowds(script: string, args: string[] = []) {
     await sending;
     assert(Buffer.compare(data, back) === 0, "other bytes came back");
   });
+}
+
+if (import.meta.main) {
+  const { hostname, port, clients } = options(
+    "connects many, and lets them be",
+    {
+      hostname: ["127.0.0.1", "address to connect to"],
+      port: [5666, "port to connect to"],
+      clients: [900, "how many"],
+    },
+  );
+  const crowd: Deno.TcpConn[] = [];
+  const gone = () => fail("the server has hung up on one of them");
+  try {
+    while (crowd.length < clients) {
+      const conn = await Deno.connect({ hostname, port });
+      conn.read(new Uint8Array(1024)).then(gone, gone);
+      crowd.push(conn);
+    }
+  } catch (error) {
+    const at = authority({ hostname, port });
+    fail(`client ${crowd.length + 1} of ${at}: ${reason(error)}`);
+  }
+  say(
+    `${crowd.length} clients are connected, and say nothing; Ctrl-C ends them`,
+  );
 }

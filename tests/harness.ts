@@ -12,8 +12,12 @@ for (const name of needed) {
   }
 }
 
-const root = new URL("..", import.meta.url);
-const PATIENCE = 15_000; // ms until a test gives up on something
+export const root = new URL("..", import.meta.url);
+// Another Deno for the scripts: one for arm64, say, emulated and slow.
+const emulated = Deno.env.get("DENO");
+/** The Deno that the scripts are started with. */
+export const deno = emulated ?? Deno.execPath();
+export const PATIENCE = emulated ? 60_000 : 15_000; // ms until a test gives up
 
 /** A running script. */
 export interface Running extends AsyncDisposable {
@@ -43,7 +47,14 @@ export function run(
   args: string[] = [],
   shell = (command: string) => `exec ${command}`,
 ): Running {
-  const command = [Deno.execPath(), "run", "-A", script, ...args];
+  const command = [
+    deno,
+    "run",
+    "--no-code-cache", // out of descriptors, Deno would delete it for everyone
+    "-A",
+    script,
+    ...args,
+  ];
   const child = new Deno.Command("sh", {
     args: ["-c", shell(command.map((word) => `'${word}'`).join(" "))],
     cwd: root,
@@ -119,6 +130,23 @@ export function run(
   };
 }
 
+/** A copy of a script in a folder of its own, in which something is replaced. */
+export async function altered(script: string, from: string, to: string) {
+  const dir = await Deno.makeTempDir();
+  const files = [script, "util.ts", "lib/trace.ts", "deno.json", "deno.lock"];
+  await Deno.mkdir(`${dir}/lib`);
+  for (const file of files) {
+    await Deno.copyFile(new URL(file, root), `${dir}/${file}`);
+  }
+  const text = await Deno.readTextFile(`${dir}/${script}`);
+  assert(text.includes(from), `${script} has no ${from}`);
+  await Deno.writeTextFile(`${dir}/${script}`, text.replace(from, to));
+  return {
+    script: `${dir}/${script}`,
+    [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }),
+  };
+}
+
 /** Starts a server on a free port, and waits until it listens. */
 export async function start(
   script: string,
@@ -142,7 +170,7 @@ export async function client(
   port: number,
   input: string,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = new Deno.Command(Deno.execPath(), {
+  const child = new Deno.Command(deno, {
     args: ["run", "-A", "client.ts", "--port", String(port)],
     cwd: root,
     stdin: "piped",
@@ -260,6 +288,15 @@ export async function eventually(check: () => boolean, what: string) {
   }
 }
 
+/** What `promise` resolves to, if it does so within seconds. */
+export async function soon<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`too late: ${what}`)), PATIENCE);
+  });
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
 /** Whether a command is installed. */
 export async function exists(command: string): Promise<boolean> {
   const find = new Deno.Command("sh", {
@@ -280,9 +317,11 @@ export function suite(name: string) {
       sanitizeResources: false,
       sanitizeExit: false,
     };
-    await Promise.all(
-      tests.map(([name, fn]) => t.step({ name, fn, ...alone })),
-    );
+    const wanted = new RegExp(Deno.env.get("ONLY") ?? "");
+    const steps = tests.filter(([name]) => wanted.test(name))
+      .map(([name, fn]) => ({ name, fn, ...alone }));
+    if (emulated) { for (const step of steps) await t.step(step); }
+    else await Promise.all(steps.map((step) => t.step(step)));
   });
   return (name: string, fn: () => Promise<void>) => void tests.push([name, fn]);
 }

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { HELLO, serves, test } from "./common.ts";
+import { fills, greet, HELLO, serves, test } from "./common.ts";
 import { connect, cpuTime, exchange, run, start } from "./harness.ts";
 
 serves("nonblocking.ts", ["--interval", "0.02"]);
+fills("nonblocking.ts", greet, ["--interval", "0.02"]);
 
 test("nonblocking.ts: answers at its next visit, and waits in between", async () => {
   await using server = await start("nonblocking.ts", ["--interval", "0.5"]);
@@ -21,11 +22,13 @@ test("nonblocking.ts: answers at its next visit, and waits in between", async ()
 
 test("nonblocking.ts: an interval it cannot keep", async () => {
   for (const interval of ["0", "-1", "soon", ""]) {
-    const { status, output } = run("nonblocking.ts", ["--interval", interval]);
+    const { status, output } = run("nonblocking.ts", [
+      `--interval=${interval}`,
+    ]);
     assertEquals((await status).code, 2);
     assertMatch(
       output(),
-      /^nonblocking.ts: --interval takes a number [^\n]*\n$/,
+      /^nonblocking.ts: --interval [^\n]* cannot be [^\n]*\n$/,
     );
   }
 });

@@ -1,8 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { HELLO, serves, test } from "./common.ts";
+import { fills, greet, HELLO, serves, test } from "./common.ts";
 import { connect, eventually, exchange, start } from "./harness.ts";
 
 serves("poll.ts");
+fills("poll.ts", greet);
 
 test("poll.ts: more clients than an fd_set holds, coming and going", async () => {
   await using server = await start("poll.ts");

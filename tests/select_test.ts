@@ -1,8 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { HELLO, serves, test } from "./common.ts";
+import { fills, greet, HELLO, serves, test } from "./common.ts";
 import { connect, eventually, exchange, rest, start } from "./harness.ts";
 
 serves("select.ts");
+fills("select.ts", greet);
 
 test("select.ts: a client that does not fit into the fd_set is told so", async () => {
   await using server = await start("select.ts");

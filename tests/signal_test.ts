@@ -1,9 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { serves, test } from "./common.ts";
+import { fills, greet, serves, test } from "./common.ts";
 import { crowds } from "./crowd.ts";
 import { connect, cpuTime, exchange, start } from "./harness.ts";
 
 serves("signal.ts", ["--interval", "0.1"]);
+fills("signal.ts", greet);
 crowds("signal.ts");
 
 Deno.test("signal.ts: plays between the signals, and answers at once", async () => {

@@ -1,4 +1,5 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Told, Warned } from "../lib/trace.ts";
 import {
   client,
   connect,
@@ -6,22 +7,38 @@ import {
   exchange,
   exists,
   reset,
+  type Running,
   start,
+  suite,
 } from "./harness.ts";
+import { type Straced, straced } from "./strace.ts";
+
+const root = new URL("..", import.meta.url);
+const test = suite("--trace");
 
 /** A line of the trace without its times. */
 const call = (line: string) =>
   /^ +\d+\.\d{6} {2}(.*?)( {2}[\d.]+ ms)?$/.exec(line)?.[1] ?? "";
 
-Deno.test("--trace: each call as it returns, a wait while it lasts", async () => {
-  await using server = await start("select.ts", ["--trace", "--quiet"]);
+/** stdout and stderr in the order in which they were written. */
+const merged = (command: string) => `exec ${command} 2>&1`;
+
+/** What a server with --trace=json has told so far: whole lines. */
+const told = (server: Running): Told[] =>
+  server.output().split("\n").slice(0, -1)
+    .flatMap((line) => line.match(/\{"time".*\}$/) ?? []) // also after a prompt
+    .map((line): Told | Warned => JSON.parse(line))
+    .filter((line): line is Told => "call" in line);
+
+test("each call as it returns, a wait while it lasts", async () => {
+  await using server = await start("select.ts", ["--trace", "--quiet"], merged);
   await server.until(/ select\(\[\d+\]$/); // asleep, and the line not ended
   using conn = await connect(server.port);
   await exchange(conn, "hi\n");
   const output = await server.until(/send\(.*\n.*select\(\[\d+, \d+\]$/);
   const [listener, peer] = /\[(\d+), (\d+)\]$/.exec(output)!.slice(1);
-  const calls = output.split("\n").map(call).filter((line) => line);
-  assertEquals(calls.slice(calls.indexOf(`getsockname(${listener})`) + 1), [
+  // From the first line on: how the listener was found is no part of it.
+  assertEquals(output.split("\n").map(call).filter((line) => line), [
     `select([${listener}] → [${listener}])`,
     `accept4(${listener} → ${peer})`,
     `accept4(${listener}) EAGAIN`,
@@ -32,17 +49,59 @@ Deno.test("--trace: each call as it returns, a wait while it lasts", async () =>
   ]);
 });
 
-Deno.test("--trace: async.ts tells of promises, and of a thread that is free", async () => {
+test("io_uring_enter tells its requests and completions", async () => {
+  await using server = await start(
+    "io_uring.ts",
+    ["--trace", "--quiet"],
+    merged,
+  );
+  await server.until(/ACCEPT \d+; wait for 1$/);
+  const conn = await connect(server.port);
+  await exchange(conn, "hi\n");
+  conn.close();
+  const output = await server.until(/ close\(.*\n.*io_uring_enter\(.*$/);
+  const [, listener, peer] = /ACCEPT (\d+) → (\d+)/.exec(output)!;
+  const calls = output.split("\n").map(call)
+    .filter((line) => line.startsWith("io_uring_enter"));
+  const asked = calls.map((line) => line.split("; wait for 1")[0]).join("\n");
+  for (
+    const request of [`ACCEPT ${listener}`, `RECV ${peer}`, `SEND ${peer}`]
+  ) {
+    assert(asked.includes(request), asked);
+  }
+  const done = calls.map((line) => line.split("wait for 1 → ")[1] ?? "");
+  assertEquals(done, [
+    `ACCEPT ${listener} → ${peer})`,
+    `RECV ${peer} → 3)`,
+    `SEND ${peer} → 10)`,
+    `RECV ${peer} → 0)`,
+    "", // asleep
+  ]);
+});
+
+test("blocking.ts stands at the keyboard", async () => {
+  await using server = await start("blocking.ts", ["--trace=json", "--quiet"]);
+  using conn = await connect(server.port);
+  await conn.write(new TextEncoder().encode("hi\n"));
+  await server.until('"call":"read","phase":"call"');
+  await server.write("here you are\n");
+  await server.until(/"call":"read","phase":"return".*\n/);
+  const read = told(server).find(({ call, phase }) =>
+    call === "read" && phase === "return"
+  )!;
+  assertEquals([read.asked, read.result], ["0", 13]);
+});
+
+test("async.ts tells of promises, and of a thread that is free", async () => {
   await using server = await start("async.ts", ["--trace=json", "--quiet"]);
   using conn = await connect(server.port);
   await server.until('"call":"read","phase":"call"');
   await new Promise((resolve) => setTimeout(resolve, 200));
   await exchange(conn, "hi\n");
-  const output = await server.until(/"call":"write","phase":"return".*\n/);
-  const told = output.split("\n").filter((line) => line.startsWith("{"))
-    .map((line) => JSON.parse(line));
+  await server.until(/"call":"write","phase":"return".*\n/);
+  const lines = told(server);
   assertEquals(
-    told.map(({ call, phase }) => `${call} ${phase}`).slice(0, 7),
+    lines.map(({ call, phase }) => `${call} ${phase}`).slice(0, 7),
     [
       "accept call",
       "accept return",
@@ -53,36 +112,128 @@ Deno.test("--trace: async.ts tells of promises, and of a thread that is free", a
       "write return",
     ],
   );
-  assertEquals(told[4].result, 3);
-  assert(told[4].waited >= 200 && told[4].ticks >= 5, JSON.stringify(told[4]));
+  const { result, waited = 0, ticks = 0 } = lines[4];
+  assertEquals(result, 3);
+  assert(waited >= 200 && ticks >= 5, JSON.stringify(lines[4]));
+});
+
+test("threads.ts tells which thread it is", async () => {
+  await using server = await start("threads.ts", ["--trace=json", "--quiet"]);
+  using first = await connect(server.port);
+  using second = await connect(server.port);
+  await Promise.all([exchange(first, "hi\n"), exchange(second, "ho\n")]);
+  await eventually(
+    () => told(server).filter(({ call }) => call === "recv").length >= 6,
+    "not all asleep again",
+  );
+  const lines = told(server);
+  const accepted = lines.filter(({ call, phase, result }) =>
+    call === "accept4" && phase === "return" && Number(result) > 0
+  );
+  assert(accepted.every(({ thread }) => thread === undefined));
+  for (const { result, port } of accepted) {
+    const own = lines.filter(({ call, asked }) =>
+      /^(recv|send)$/.test(call) && asked.split(",")[0] === `${result}`
+    );
+    assertEquals(own.map(({ call, phase }) => `${call} ${phase}`), [
+      "recv call",
+      "recv return",
+      "send call",
+      "send return",
+      "recv call",
+    ]);
+    const names = new Set(own.map(({ thread }) => thread));
+    assertEquals([...names], [`${result} 127.0.0.1:${port}`]);
+  }
+  const [poll] = lines.filter(({ call }) => call === "poll");
+  assertEquals([poll.promised, poll.phase], [true, "call"]);
+});
+
+test("json: where in the script; warnings are lines, too", async () => {
+  await using server = await start(
+    "select.ts",
+    ["--trace=json", "--quiet"],
+    (command) => `ulimit -n 40; exec ${command}`,
+  );
+  const conns: Deno.TcpConn[] = [];
+  try {
+    for (let i = 0; i < 40; i++) conns.push(await connect(server.port));
+    await server.until(/cannot accept[^\n]*\n/);
+  } finally {
+    for (const conn of conns) conn.close();
+  }
+  const lines = server.output().split("\n").slice(0, -1)
+    .filter((line) => !/^select.ts: listening|^in another/.test(line))
+    .map((line): Told | Warned => JSON.parse(line));
+  const warned = lines.filter((line): line is Warned => "warning" in line);
+  assertMatch(warned[0].warning, /^select.ts: cannot accept: .*EMFILE/);
+  const text = await Deno.readTextFile(new URL("select.ts", root));
+  for (const line of lines) {
+    if ("warning" in line || line.phase === "return") continue;
+    const [, row] = /^select\.ts:(\d+)$/.exec(line.at ?? "") ?? [];
+    const name = line.call.replace("4", ""); // accept, in the script
+    if (["select", "accept4", "recv"].includes(line.call)) {
+      const found = text.split("\n")[Number(row) - 1];
+      assert(
+        found?.includes(`${name}(`),
+        `${line.call} at ${line.at}: ${found}`,
+      );
+    }
+  }
+});
+
+test("errno is what it was, and no permission is needed for it", async () => {
+  await using server = await start(
+    "nonblocking.ts",
+    ["--trace", "--interval", "0.1"],
+    (command) => `exec ${command.replace("'-A'", "--allow-net --allow-ffi")}`,
+  );
+  using conn = await connect(server.port);
+  await exchange(conn, "hi\n"); // EAGAIN ends each of its rounds, not the server
+  await server.until(/recv\(\d+\) EAGAIN/);
+  await exchange(conn, "hi\n");
 });
 
 // What the kernel is asked for where libc's function has another name.
-const KERNEL = { select: "pselect6", recv: "recvfrom", send: "sendto" };
+const KERNEL: Record<string, string> = {
+  select: "pselect6",
+  recv: "recvfrom",
+  send: "sendto",
+};
 // Calls whose first argument is the descriptor that they are about.
 const ABOUT_ONE =
-  /^(accept4|recvfrom|sendto|close|getsockname|shutdown|fcntl)$/;
+  /^(accept4|recvfrom|sendto|close|getpeername|shutdown|fcntl)$/;
+// Calls that the runtime makes as well, for itself.
+const OTHERS = /^(mmap|read|epoll_create1)$/;
 
-const SLEEPS = {
-  select: "select",
-  poll: "poll",
-  epoll_http: "epoll_wait",
-  blocking: "accept4",
+/** When the server has seen all: asleep in that call, or after that one. */
+const SLEEPS: Record<string, RegExp> = {
+  select: /"call":"select","phase":"call"[^\n]*\n$/,
+  poll: /"call":"poll","phase":"call"[^\n]*\n$/,
+  epoll: /"call":"epoll_wait","phase":"call"[^\n]*\n$/,
+  epoll_http: /"call":"epoll_wait","phase":"call"[^\n]*\n$/,
+  blocking: /"call":"accept4","phase":"call"[^\n]*\n$/,
+  nonblocking: /ECONNRESET[^]*"accept4","phase":"return"[^\n]*EAGAIN[^\n]*\n$/,
+  signal: /ECONNRESET[^]*"accept4","phase":"return"[^\n]*EAGAIN[^\n]*\n$/,
+  io_uring: /"call":"io_uring_enter","phase":"call"[^\n]*\n$/,
+  threads: /ECONNRESET[^]*"call":"close","phase":"return"[^\n]*\n$/,
 };
-for (const [script, call] of Object.entries(SLEEPS)) {
-  Deno.test({
-    name: `--trace: ${script}.ts tells what strace sees, call by call`,
-    ignore: !(await exists("strace")),
-    async fn() {
+if (!await exists("strace")) Deno.test.ignore("strace is missing", () => {});
+else {
+  for (const [script, asleep] of Object.entries(SLEEPS)) {
+    test(`${script}.ts tells what strace sees, call by call`, async () => {
       const file = await Deno.makeTempFile();
+      const interval = script === "nonblocking" ? ["--interval", "0.7"] : [];
       await using server = await start(
         `${script}.ts`,
-        ["--trace=json", "--quiet"],
-        (command) => `exec strace -D -o ${file} ${command} </dev/null`,
+        ["--trace=json", "--quiet", ...interval],
+        (command) =>
+          `exec strace -D -f -T -ttt -o ${file} ${command} </dev/null`,
       );
       if (script === "epoll_http") {
         const page = await fetch(`http://127.0.0.1:${server.port}/`);
         await page.text();
+        await server.until('"call":"send","phase":"return"');
       } else {
         await client(server.port, "hi\n");
         const conn = await connect(server.port);
@@ -90,8 +241,7 @@ for (const [script, call] of Object.entries(SLEEPS)) {
         reset(conn);
         await server.until("ECONNRESET");
       }
-      // Asleep in its last call, which has not returned.
-      await server.until(RegExp(`"call":"${call}","phase":"call"[^\n]*\n$`));
+      await server.until(asleep);
       await server.stop();
       let strace = "";
       await eventually(() => {
@@ -100,32 +250,51 @@ for (const [script, call] of Object.entries(SLEEPS)) {
       }, "strace does not end");
       await Deno.remove(file);
 
-      const told = server.output().split("\n")
-        .filter((line) => line.includes('"phase":"return"'))
-        .map((line) => {
-          const { call, asked, result, error } = JSON.parse(line);
-          const name = KERNEL[call as keyof typeof KERNEL] ?? call;
-          const about = ABOUT_ONE.test(name) ? parseInt(asked) : "";
-          return `${name}(${about}) = ${error ?? result}`;
-        });
-      assert(told.length > 10, server.output());
-      const names = new Set(told.map((line) => line.split("(")[0]));
-      // From where the script begins to look for its listener's descriptor.
-      const seen = strace.slice(strace.indexOf("\ndup(0)") + 1).split("\n")
-        .map((line) =>
-          /^(\w+)\((\d*).*\) += (-?\w+)(?: (E[A-Z]+))?/.exec(line) ?? []
-        )
-        .filter(([, name, fd, result]) =>
-          names.has(name) && result !== "?" &&
-          // The runtime closes files of its own.
-          (name !== "close" || told.includes(`close(${fd}) = 0`))
-        )
-        .map(([, name, first, result, error]) =>
-          `${name}(${ABOUT_ONE.test(name) ? first : ""}) = ${
-            error ?? Number(result)
-          }`
-        );
-      assertEquals(told, seen);
-    },
-  });
+      const line = (call: string, fd: string, outcome: unknown) =>
+        `${call}(${ABOUT_ONE.test(call) ? fd : ""}) = ${outcome}`;
+      const lines = told(server).filter(({ phase, call, promised }) =>
+        phase === "return" && !OTHERS.test(call) && !promised
+      ).map(({ call, asked, result, error, thread = "" }) => ({
+        thread,
+        line: line(
+          KERNEL[call] ?? call,
+          asked.split(/[, ]/)[0],
+          error ?? result,
+        ),
+      }));
+      assert(lines.length >= 8, server.output());
+      const names = new Set(lines.map(({ line }) => line.split(" =")[0]));
+      // Not what the runtime does before the script begins to, nor what it does
+      // with descriptors of its own, which have had and will have our numbers.
+      const calls = straced(strace);
+      const main = calls[0].thread;
+      const begin = calls.findIndex(({ call, args, thread }) =>
+        thread === main && (call === "dup" && args === "0" ||
+          call === "io_uring_setup")
+      );
+      assert(begin > 0);
+      const accepted = new Set<string>();
+      const ours = ({ call, args, result }: Straced) => {
+        if (call === "accept4" && result > 0) accepted.add(`${result}`);
+        if (script === "io_uring" || !/^(recv|send|close)/.test(call)) {
+          return true;
+        }
+        const fd = args.split(",")[0];
+        return call === "close" ? accepted.delete(fd) : accepted.has(fd);
+      };
+      const seen = calls.slice(begin).filter(ours).map(
+        ({ call, args, result, error, thread }) => ({
+          thread: thread === main ? "" : `${thread}`,
+          line: line(call, args.split(",")[0], error ?? result),
+        }),
+      ).filter(({ thread, line }) =>
+        names.has(line.split(" =")[0]) && (!thread || script === "threads")
+      );
+      // Threads run side by side: each has an order of its own.
+      const groups = (list: typeof lines) =>
+        [...Map.groupBy(list, ({ thread }) => thread).values()]
+          .map((group) => group.map(({ line }) => line));
+      assertEquals(groups(lines), groups(seen));
+    });
+  }
 }

@@ -1,0 +1,70 @@
+import { assertEquals } from "@std/assert";
+import { fills, greet, HELLO, serves, test } from "./common.ts";
+import { crowds } from "./crowd.ts";
+import {
+  altered,
+  connect,
+  exchange,
+  receive,
+  rest,
+  send,
+  start,
+} from "./harness.ts";
+
+serves("epoll.ts");
+fills("epoll.ts", greet);
+serves("epoll.ts", ["--edge"]);
+crowds("epoll.ts");
+crowds("epoll.ts", ["--edge"]);
+
+const EDGE = "if (!options.edge || peer.unsent) break;";
+
+/** The calls by which a server takes a message of 13 bytes in bowls of 4. */
+async function bowls(...args: string[]) {
+  const flags = ["--bowl", "4", "--trace", "--quiet", ...args];
+  await using server = await start("epoll.ts", flags);
+  using conn = await connect(server.port);
+  await send(conn, "is it ready?\n");
+  await receive(conn, HELLO.length * 4);
+  await server.until(/1 bytes "\\n"[^]*epoll_wait\([^)]*$/); // asleep again
+  const output = server.output();
+  return output.slice(output.indexOf("recv("))
+    .match(/epoll_wait\(→|(?<=recv\(\d+, )\d|EAGAIN/g)!.join(" ");
+}
+
+test("epoll.ts: level-triggered, called again until all is taken", async () => {
+  const again = " epoll_wait(→ ";
+  assertEquals(await bowls(), ["4", "4", "4", "1"].join(again));
+});
+
+test("epoll.ts: --edge: called once, and takes all by itself", async () => {
+  assertEquals(await bowls("--edge"), "4 4 4 1 EAGAIN");
+});
+
+test("epoll.ts: --edge without the loop: the rest comes with the next message", async () => {
+  await using copy = await altered("epoll.ts", EDGE, "break;");
+  await using server = await start(copy.script, ["--edge", "--bowl", "4"]);
+  using conn = await connect(server.port);
+  assertEquals(await exchange(conn, "is it ready?"), HELLO);
+  await server.until(": is i\n");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assertEquals(server.output().includes("t re"), false);
+  assertEquals(await exchange(conn, "well?"), HELLO);
+  await server.until(": t re\n");
+});
+
+test("epoll.ts: --edge: one who never stops sending does not keep the others waiting", async () => {
+  await using server = await start("epoll.ts", ["--edge", "--bowl", "1"]);
+  const flooder = await connect(server.port);
+  const flood = (async () => {
+    const much = new Uint8Array(1 << 20);
+    while (true) await send(flooder, much);
+  })().catch(() => {});
+  const reading = rest(flooder).catch(() => {});
+  for (let i = 0; i < 20; i++) {
+    using conn = await connect(server.port);
+    assertEquals(await exchange(conn, "x"), HELLO);
+  }
+  await server.stop();
+  await Promise.all([flood, reading]);
+});

@@ -1,0 +1,66 @@
+/**
+ * Changes this process in a way that outlives execv, and becomes the command:
+ *
+ *   deno run -A tests/prepared.ts descriptors 1100 deno run -A select.ts
+ *
+ * descriptors N   all up to N are taken
+ * connection P D  an accepted connection of port P stands at each of D (12,13)
+ * nonblocking     stdout says EAGAIN when it is full
+ * unprivileged    memory may not be locked beyond `ulimit -l`, even by root
+ */
+const { dup, dup2, fcntl, accept, getsockname, prctl, execvp } = Deno.dlopen(
+  "libc.so.6",
+  {
+    // int dup(int oldfd);
+    dup: { parameters: ["i32"], result: "i32" },
+    // int dup2(int oldfd, int newfd);
+    dup2: { parameters: ["i32", "i32"], result: "i32" },
+    // int fcntl(int fd, int cmd, int arg);
+    fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+    // int accept(int sockfd, struct sockaddr *addr, socklen_t *addrlen);
+    accept: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+    // int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen);
+    getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+    // int prctl(int op, unsigned long arg2);
+    prctl: { parameters: ["i32", "usize"], result: "i32" },
+    // int execvp(const char *file, char *const argv[]);
+    execvp: { parameters: ["buffer", "buffer"], result: "i32" },
+  },
+).symbols;
+const F_SETFL = 4;
+const O_WRONLY = 1;
+const O_NONBLOCK = 0o4000;
+const PR_CAPBSET_DROP = 24;
+const CAP_IPC_LOCK = 14;
+
+const [what, ...words] = Deno.args;
+if (what === "descriptors") {
+  const last = Number(words.shift());
+  while (dup(2) < last);
+} else if (what === "connection") {
+  const port = Number(words.shift());
+  const descriptors = words.shift()!.split(",").map(Number);
+  const listener = Deno.listen({ hostname: "127.0.0.1", port });
+  const client = await Deno.connect({ hostname: "127.0.0.1", port });
+  const name = new DataView(new ArrayBuffer(16));
+  for (let fd = 3; fd < 100; fd++) {
+    if (getsockname(fd, name, new Uint32Array([16])) !== 0) continue;
+    if (name.getUint16(2) !== port) continue;
+    fcntl(fd, F_SETFL, 0);
+    const connection = accept(fd, null, null);
+    for (const at of descriptors) dup2(connection, at);
+    break;
+  }
+  listener.close();
+  client.close();
+} else if (what === "nonblocking") {
+  fcntl(1, F_SETFL, O_WRONLY | O_NONBLOCK);
+} else if (what === "unprivileged") {
+  prctl(PR_CAPBSET_DROP, BigInt(CAP_IPC_LOCK));
+} else throw new Error(`nothing is known of ${what}`);
+
+const strings = words.map((word) => new TextEncoder().encode(`${word}\0`));
+const address = (bytes: Uint8Array<ArrayBuffer>) =>
+  Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes));
+execvp(strings[0], new BigUint64Array([...strings.map(address), 0n]));
+throw new Error(`cannot run ${words[0]}`);

@@ -1,0 +1,253 @@
+/** What strangers, small limits and odd surroundings can do to a server. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { getAvailablePort } from "@std/net";
+import {
+  connect,
+  eventually,
+  exchange,
+  memory,
+  pause,
+  receive,
+  run,
+  send,
+  soon,
+  start,
+  suite,
+} from "./harness.ts";
+
+const test = suite("at the same time");
+
+const HELLO = "hello sir\n";
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const patient = ["--interval", "0.01"];
+/** Every server of many clients: what to say to it, and what it answers. */
+const servers: [
+  script: string,
+  args: string[],
+  text: string,
+  answer: RegExp,
+][] = [
+  ["nonblocking.ts", patient, "hi\n", /^hello sir\n$/],
+  ["select.ts", [], "hi\n", /^hello sir\n$/],
+  ["poll.ts", [], "hi\n", /^hello sir\n$/],
+  ["epoll.ts", [], "hi\n", /^hello sir\n$/],
+  ["epoll_http.ts", [], GET, /^HTTP\/1.1 200 /],
+  ["signal.ts", [], "hi\n", /^hello sir\n$/],
+  ["async.ts", [], "hi\n", /^hello sir\n$/],
+  ["io_uring.ts", [], "hi\n", /^hello sir\n$/],
+];
+
+const preparing = (how: string) => (command: string) =>
+  `exec '${Deno.execPath()}' run -A tests/prepared.ts ${how} ${command}`;
+
+for (const [script, args, text, answer] of servers) {
+  test(`${script}: room for a client is used at once`, async () => {
+    await using server = await start(
+      script,
+      [...args, "--quiet"],
+      (command) => `ulimit -n 40; exec ${command}`,
+    );
+    // Each comes again until it is answered, and stays.
+    const inside: Deno.Conn[] = [];
+    let over = false;
+    const visit = async () => {
+      while (!over) {
+        const conn = await connect(server.port);
+        const heard = await exchange(conn, text).catch(() => "");
+        if (answer.test(heard)) return void inside.push(conn);
+        conn.close();
+        await pause(5);
+      }
+    };
+    const visitors = Array.from({ length: 40 }, () => visit().catch(() => {}));
+    await server.until("cannot accept: too many open files (EMFILE)");
+    const begin = performance.now();
+    const waits = [];
+    for (let i = 0; i < 9; i++) {
+      await eventually(() => inside.length > 0, "nobody is answered");
+      inside.shift()!.close();
+      const [left, before] = [performance.now(), inside.length];
+      while (inside.length === before) await pause(1);
+      waits.push(performance.now() - left);
+    }
+    const [usual] = waits.sort((a, b) => a - b).slice(2);
+    assert(usual < 500, `${usual} ms until there was room`);
+    // Who comes and goes at the limit is no reason for line after line.
+    for (let i = 0; i < 300; i++) {
+      const conn = await connect(server.port);
+      if (i % 8 === 0 && inside.length) inside.shift()!.close();
+      conn.close();
+    }
+    const seconds = (performance.now() - begin) / 1000;
+    const lines = server.output().match(/EMFILE/g)!.length;
+    assert(lines <= 2 + seconds / 2, server.output());
+    over = true;
+    await server.stop();
+    await Promise.all(visitors);
+    for (const conn of inside) conn.close();
+  });
+}
+
+for (
+  const script of [
+    "nonblocking.ts",
+    "select.ts",
+    "poll.ts",
+    "epoll.ts",
+    "signal.ts",
+  ]
+) {
+  test(`${script}: a crowd at the door, and those inside go on`, async () => {
+    const args = script === "nonblocking.ts" ? patient : [];
+    await using server = await start(script, args);
+    using inside = await connect(server.port);
+    assertEquals(await exchange(inside, "hi\n"), HELLO);
+    Deno.kill(server.pid, "SIGSTOP");
+    const crowd = await Promise.all( // as many as the backlog holds
+      Array.from({ length: 500 }, () => connect(server.port)),
+    );
+    // More than one recv takes: what is left is for the next round.
+    const talking = send(inside, "x".repeat(400_000));
+    await pause(50);
+    Deno.kill(server.pid, "SIGCONT");
+    await talking;
+    await eventually(
+      () => server.output().match(/got connection/g)?.length === 501,
+      "not all are let in",
+    );
+    const [, before] = server.output().split(": hi\n");
+    const events = before.match(/got connection|: x/g)!;
+    const last = events.lastIndexOf("got connection");
+    const between = events.slice(0, last).filter((what) => what === ": x");
+    assert(between.length > 1, `${between.length} before all are let in`);
+    for (const conn of crowd) conn.close();
+  });
+}
+
+for (const script of ["poll.ts", "async.ts"]) {
+  test(`${script}: a stdout that does not block gets each byte once`, async () => {
+    const server = new Deno.Command("sh", {
+      args: [
+        "-c",
+        preparing("nonblocking")(
+          `'${Deno.execPath()}' run -A ${script} --port 0 --echo`,
+        ),
+      ],
+      cwd: new URL("..", import.meta.url),
+      stdout: "piped",
+    }).spawn();
+    const output = server.stdout.pipeThrough(new TextDecoderStream())
+      .getReader();
+    let text = "";
+    const until = async (enough: () => boolean) => {
+      while (!enough()) {
+        const { value, done } = await output.read();
+        assert(!done, "it has ended");
+        text += value;
+        assert(text.length < 1e6, "it is repeated");
+        await pause(1);
+      }
+    };
+    await until(() => /in another/.test(text));
+    using conn = await connect(Number(/:(\d+)\n/.exec(text)![1]));
+    const message = "¤".repeat(100_000); // 200,000 bytes
+    const sending = send(conn, message);
+    await pause(300); // nobody reads, and the pipe is full
+    const answer = receive(conn, 200_000);
+    const came = () => text.match(/¤/g)?.length ?? 0;
+    await until(() => came() >= message.length);
+    await sending;
+    assertEquals((await answer).length, 200_000);
+    await send(conn, "end\n");
+    await until(() => text.endsWith(": end\n"));
+    assertEquals(came(), message.length);
+    server.kill("SIGKILL");
+    await output.cancel();
+    await server.status;
+  });
+}
+
+test("poll.ts: a stderr that is full, or does not block, is no reason to end", async () => {
+  await using server = await start(
+    "poll.ts",
+    [],
+    (command) => `ulimit -n 30; exec ${command} 2>/dev/full`,
+  );
+  const crowd = [];
+  for (let i = 0; i < 40; i++) crowd.push(await connect(server.port));
+  await pause(100);
+  assertEquals(await exchange(crowd[0], "hi\n"), HELLO);
+  for (const conn of crowd) conn.close();
+});
+
+test("bad usage ends with status 2 also where stderr is full", async () => {
+  const { status } = run(
+    "poll.ts",
+    ["--bogus"],
+    (command) => `exec ${command} 2>/dev/full`,
+  );
+  assertEquals((await status).code, 2);
+});
+
+test("select.ts: a listener that does not fit into an fd_set", async () => {
+  const { status, output } = run(
+    "select.ts",
+    ["--port", "0"],
+    preparing("descriptors 1100"),
+  );
+  const { code } = await Promise.race([
+    status,
+    pause(5000).then(() => ({ code: "none: it runs" })),
+  ]);
+  assertEquals(code, 1);
+  assertStringIncludes(output(), "fd_set");
+});
+
+for (const script of ["select.ts", "epoll.ts", "threads.ts", "io_uring.ts"]) {
+  test(`${script}: an inherited connection is not the listener`, async () => {
+    const port = getAvailablePort();
+    const held = Array.from({ length: 28 }, (_, i) => i + 10).join();
+    for (const descriptors of ["12", "13", "14", held]) {
+      await using server = await start(
+        script,
+        ["--port", `${port}`],
+        preparing(`connection ${port} ${descriptors}`),
+      );
+      using conn = await connect(port);
+      const answer = await soon(exchange(conn, "hi\n"), server.output());
+      assertEquals(answer, HELLO);
+    }
+  });
+}
+
+test("io_uring.ts: two thousand who never read cost little", async () => {
+  await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
+  using friend = await connect(server.port);
+  await exchange(friend, "first");
+  const before = memory(server.pid);
+  const noise = new Uint8Array(1 << 20);
+  const deaf = await Promise.all(
+    Array.from({ length: 2000 }, async () => {
+      const conn = await connect(server.port);
+      send(conn, noise).then(() => send(conn, noise)).catch(() => {});
+      return conn;
+    }),
+  );
+  for (let i = 0; i < 20; i++) {
+    assertEquals(await exchange(friend, "still there?"), "still there?");
+    await pause(50);
+  }
+  const grown = memory(server.pid) - before;
+  for (const conn of deaf) conn.close();
+  assert(grown < 150, `${grown} MB`);
+});
+
+test("io_uring.ts: where no memory may be locked, a line says so", async () => {
+  const { status, output } = run(
+    "io_uring.ts",
+    ["--port", "0"],
+    (command) => `ulimit -l 0; ${preparing("unprivileged")(command)}`,
+  );
+  assertEquals((await status).code, 1);
+  assert(/^io_uring\.ts: .*ENOMEM.*ulimit -l.*\n$/.test(output()), output());
+});
