@@ -1,4 +1,5 @@
 /** Real clients: A and B, and a crowd that only sits there. */
+import { printable } from "../../util.ts";
 import type { Doing, Visit, Visited, Who } from "./messages.ts";
 
 /** In ms since 1970, on the clock of the traces. */
@@ -9,8 +10,7 @@ export const pause = (ms: number) =>
 const PATIENCE = 4000; // ms until it is clear that nobody is let in
 
 /** Text that came from a server, as one short line. */
-const brief = (text: string) =>
-  text.trim().replace(/\p{Cc}+/gu, " ").slice(0, 120);
+const brief = (text: string) => printable(text.trim()).slice(0, 120);
 
 /** Client A or B, at one model. */
 export class Guest {
@@ -162,6 +162,8 @@ export class Guest {
 export class Crowd {
   /** Why there are no more of them, where they were turned away. */
   why?: string;
+  /** Their own ports. */
+  readonly ports = new Set<number>();
   #conns = new Set<Deno.TcpConn>();
   #wanted = 0;
   #busy = false;
@@ -201,6 +203,7 @@ export class Crowd {
     try {
       const conn = await Deno.connect({ hostname: "127.0.0.1", port, signal });
       this.#conns.add(conn);
+      this.ports.add(conn.localAddr.port);
       this.#read(conn);
     } catch (error) {
       this.why ??= signal.aborted
@@ -224,6 +227,7 @@ export class Crowd {
 
   #close(conn: Deno.TcpConn) {
     this.#conns.delete(conn);
+    this.ports.delete(conn.localAddr.port);
     try {
       conn.close();
     } catch { /* it was closed meanwhile */ }

@@ -6,6 +6,7 @@
 import { type Client, Lanes, type Span } from "../lanes.ts";
 import { cpuTime, type Model, type Server, short, start } from "../models.ts";
 import type { Told } from "../trace.ts";
+import { printable } from "../../util.ts";
 import { Crowd, Guest, now, pause } from "./clients.ts";
 import { Digest } from "./digest.ts";
 import {
@@ -29,6 +30,9 @@ export const ANSWER = "here you are";
 
 /** A Worker for every client of a crowd would be 7 MB each, and twice. */
 const FLAGS: Record<string, string[]> = { "threads.ts": ["--threads", "32"] };
+
+/** The number in `select.ts:47`. */
+const row = (at = "") => Number(at.split(":").at(-1));
 
 /** Values that only grow, as they were up to five seconds ago. */
 class Window {
@@ -109,7 +113,7 @@ export class Live {
     server.failed.catch((error: Error) => {
       if (this.#server !== server) return; // it was started anew
       this.status = this.status === "running" ? "ended" : "cannot";
-      this.why = error.message;
+      this.why = printable(error.message);
       this.leave();
       this.unload();
     });
@@ -156,12 +160,11 @@ export class Live {
       this.#line.delete(thread);
     }
 
-    const row = Number(at?.split(":").at(-1));
     if (promised) {
-      const out = `${thread}${call}(${asked.split(", ")[0]}`;
-      if (phase === "call") this.#promised.set(out, row);
+      const out = `${thread}${call}(${key}`;
+      if (phase === "call") this.#promised.set(out, row(at));
       else this.#promised.delete(out);
-    } else if (row) this.#line.set(thread, row);
+    } else if (at) this.#line.set(thread, row(at));
     if (phase === "return") {
       if (!promised || !["accept", "read", "write"].includes(call)) {
         this.#calls++;
@@ -196,17 +199,20 @@ export class Live {
   }
 
   /** With the name of its client, which may not have been known before. */
-  #named = (piece: Piece): Piece => ({
+  #named = ({ client, asked, answered, ...piece }: Piece): Piece => ({
     ...piece,
-    client: undefined,
-    whom: this.#whom(piece.client),
+    asked: asked && printable(asked), // strangers can connect as well
+    answered: answered && printable(answered),
+    whom: this.#whom(client),
   });
 
   /** Whom a client of the server's is: known by its port. */
   #whom(client?: number): Whom | undefined {
     if (client === undefined) return;
     const port = this.#clients.get(client)?.port;
-    return WHO.find((who) => this.#ports[who] === port && port) ?? "idle";
+    if (!port) return "other";
+    return WHO.find((who) => this.#ports[who] === port) ??
+      (this.crowd.ports.has(port) ? "idle" : "other");
   }
   #ports: Partial<Record<Who, number>> = {};
 
@@ -214,7 +220,7 @@ export class Live {
   #owner(thread: string): Whom | "" {
     if (!thread) return "";
     const port = Number(thread.split(":").at(-1));
-    return WHO.find((who) => this.#ports[who] === port) ?? "idle";
+    return WHO.find((who) => this.#ports[who] === port) ?? "other";
   }
 
   /** The ports of A and B, which are kept for a while after they left. */
@@ -236,7 +242,7 @@ export class Live {
       const pieces = digest.take().map(this.#named);
       const owner = this.#owner(thread);
       if (!lane) this.#digests.delete(thread);
-      if (owner === "idle") {
+      if (owner === "idle" || owner === "other") {
         if (lane) others++;
         continue;
       }
@@ -260,6 +266,7 @@ export class Live {
     return {
       status: this.status,
       why: this.why,
+      port: this.port,
       threads,
       others,
       clients: {
@@ -278,9 +285,9 @@ export class Live {
     const stands: Stand[] = [];
     for (const [thread, lane] of this.#lanes.lanes) {
       const { call, at } = lane.now(time);
-      const line = this.#line.get(thread);
-      if (!line || this.status !== "running") continue;
       const kind = call && at ? "in" : "last";
+      const line = kind === "in" ? row(at) : this.#line.get(thread);
+      if (!line || this.status !== "running") continue;
       stands.push({ line, thread: this.#owner(thread), kind });
     }
     for (const line of new Set(this.#promised.values())) {
@@ -291,20 +298,22 @@ export class Live {
 
   /** The last calls, as --trace prints them, with their lines before them. */
   #lastCalls(): string[] {
-    return this.#told.map((line) => {
-      const { time, call, phase, asked, answered = "", error, at, held } = line;
-      const clock = ((time - this.#born) / 1000).toFixed(6).padStart(11);
-      const row = (at?.split(":").at(-1) ?? "").padStart(4);
-      const ms = (time: number) => `${time.toFixed(time < 10 ? 3 : 0)} ms`;
-      const why = error ? ` ${error}` : "";
-      const whose = line.thread ? `${this.#owner(line.thread)}: ` : "";
-      const begun = `${clock} ${row}  ${whose}${call}(${asked}`;
-      if (phase === "call") return begun + (line.promised ? ") promised" : "");
-      if (line.waited === undefined) {
-        return `${begun}${answered})${why}  ${ms(held ?? 0)}`;
-      }
-      return `${begun}${answered})${why} resolved after ${ms(line.waited)}`;
-    });
+    return this.#told.map((told) => printable(this.#lastCall(told)));
+  }
+
+  #lastCall(told: Told): string {
+    const { time, call, phase, asked, answered = "", error, at, held } = told;
+    const clock = ((time - this.#born) / 1000).toFixed(6).padStart(11);
+    const line = `${at ? row(at) : ""}`.padStart(4);
+    const ms = (time: number) => `${time.toFixed(time < 10 ? 3 : 0)} ms`;
+    const why = error ? ` ${error}` : "";
+    const whose = told.thread ? `${this.#owner(told.thread)}: ` : "";
+    const begun = `${clock} ${line}  ${whose}${call}(${asked}`;
+    if (phase === "call") return begun + (told.promised ? ") promised" : "");
+    if (told.waited === undefined) {
+      return `${begun}${answered})${why}  ${ms(held ?? 0)}`;
+    }
+    return `${begun}${answered})${why} resolved after ${ms(told.waited)}`;
   }
 
   // --------------------------------------------------------------------- load

@@ -15,8 +15,8 @@ export type Wish =
 export type Who = "A" | "B";
 export const WHO: Who[] = ["A", "B"];
 
-/** Whom something is about: A, B, or one of those who only sit there. */
-export type Whom = Who | "idle";
+/** Whom something is about: A, B, one who only sits there, or a stranger. */
+export type Whom = Who | "idle" | "other";
 
 /**
  * A piece of a thread's time. Times are in ms since the server started. Where
@@ -94,6 +94,8 @@ export type Thread = "" | Who;
 export interface News {
   status: "starting" | "running" | "cannot" | "ended";
   why?: string;
+  /** Where it listens. */
+  port: number;
   threads: { thread: Thread; pieces: Piece[]; now?: Piece }[];
   /** How many other threads there are. */
   others: number;
@@ -113,7 +115,7 @@ export interface Hello {
   hello: true;
   /** Another one: the server has been started anew. */
   session: string;
-  models: { script: string; name: Words; canteen: Words; port: number }[];
+  models: { script: string; name: Words; canteen: Words }[];
   /** What blocking.ts answers by itself. */
   answer: string;
 }

@@ -115,6 +115,7 @@ function speak() {
   $("language").lang = language === "zh" ? "en" : "zh-CN";
   for (const room of rooms.values()) {
     put(room.name, room.model.name[language]);
+    room.name.title = room.model.canteen[language];
   }
   $("keys").replaceChildren(
     ...words.keys(language).flatMap(([key, text]) => [
@@ -181,6 +182,7 @@ class Room {
   /** @type {News | undefined} */
   news;
   width = 0;
+  seen = true; // not scrolled away
   said = 0; // when its state was last put into words
   /** @type {Record<Thread, HTMLElement | undefined>} */
   states;
@@ -318,7 +320,7 @@ class Room {
   /** @param {import("./draw.js").View} view @param {number} told */
   draw(view, told) {
     const { width, height, news } = this;
-    if (!width || !news) return;
+    if (!width || !news || !this.seen) return;
     const pen = paper(this.canvas, width, height);
     grid(pen, width, height, view);
     /** @param {Thread} name @param {number} top @param {number} high */
@@ -454,6 +456,7 @@ function welcome(news) {
     rooms.set(model.script, room);
     $("models").append(room.section);
     sizes.observe(room.canvas);
+    sights.observe(room.canvas);
   }
   lag = Infinity;
   view.live = true;
@@ -470,6 +473,14 @@ const sizes = new ResizeObserver((entries) => {
     if (target === scale) scaleWidth = contentRect.width;
     for (const room of rooms.values()) {
       if (room.canvas === target) room.width = contentRect.width;
+    }
+  }
+  refresh();
+});
+const sights = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    for (const room of rooms.values()) {
+      if (room.canvas === target) room.seen = isIntersecting;
     }
   }
   refresh();
@@ -676,6 +687,8 @@ function caption() {
   const model = rooms.get(shown.script ?? "")?.model;
   put($("code-name"), model?.script ?? "");
   put($("code-canteen"), model?.canteen[language] ?? "");
+  const port = tick?.news[shown.script ?? ""]?.port;
+  put($("code-join"), port ? words.join(port, language) : "");
 }
 
 let followed = -1; // the line that was last in sight

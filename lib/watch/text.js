@@ -114,6 +114,8 @@ export const named = (whom, language) =>
     ? undefined
     : whom === "idle"
     ? { en: "an idle client", zh: "一个闲客" }[language]
+    : whom === "other"
+    ? { en: "another client", zh: "别的客户端" }[language]
     : { en: `client ${whom}`, zh: `客户端 ${whom}` }[language];
 
 /** What a thread does in that piece of time.
@@ -179,6 +181,12 @@ export function visiting({ is, since, waited, why }, time, language) {
       return en ? `turned away: ${why}` : `被请走了：${why}`;
   }
 }
+
+/** How else one can be a client of it.
+ * @param {number} port @param {Language} language */
+export const join = (port, language) =>
+  ({ en: "join it:", zh: "也来连：" })[language] +
+  ` deno run -A client.ts --port ${port}`;
 
 /** @param {"starting" | "cannot" | "ended"} status
  * @param {string | undefined} why @param {Language} language */
