@@ -14,7 +14,7 @@ import {
 import { understood } from "./wishes.ts";
 
 const TICK = 50; // ms from one message to the next
-const TURN = 100; // ms for which one untraced server is asked without pause
+const TURN = 50; // ms for which one untraced server is asked without pause
 const STEP = 100; // clients that come or go at a time
 const RESERVE = 200; // descriptors for all else
 const SLOW = 1 << 20; // bytes: a page that has not read them gets no more
@@ -304,12 +304,14 @@ export class House {
     this.#scene?.abort();
     this.#load = true;
     for (const live of this.lives) live.load(this.#idle);
-    // One after the other, so that none measures the others.
+    // One after the other, so that none measures the others; and with rests, for
+    // the browser is on this machine, too.
     while (this.#load) {
       for (const live of this.lives) {
-        if (this.#load) await live.turn(TURN);
+        if (!this.#load) return;
+        await live.turn(TURN);
+        await pause(TURN);
       }
-      await pause(20);
     }
   }
 

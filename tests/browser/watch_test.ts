@@ -5,37 +5,12 @@
  *   cd tests/browser && CHROMIUM=/usr/bin/chromium deno test -A
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import puppeteer, { type Page } from "puppeteer-core";
+import type { Page } from "puppeteer-core";
+import { launch, watch } from "./browser.ts";
 
 const root = new URL("../..", import.meta.url);
 const executablePath = Deno.env.get("CHROMIUM");
 const PATIENCE = 15_000;
-
-/** Starts watch.ts, and waits until it listens. */
-async function watch(args: string[]) {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "watch.ts", ...args],
-    cwd: root,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "inherit",
-    env: { NO_COLOR: "1" },
-  }).spawn();
-  let said = "";
-  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    said += text;
-    if (said.includes("\n")) break;
-  }
-  const [, port] = /listening on http:\/\/127\.0\.0\.1:(\d+)\/\n/.exec(said)!;
-  return {
-    port: Number(port),
-    pid: child.pid,
-    async stop() {
-      child.kill("SIGINT");
-      await child.status;
-    },
-  };
-}
 
 /** In the page: the text of a model's state or of one of its clients. */
 const text = (page: Page, script: string, selector: string) =>
@@ -80,21 +55,7 @@ Deno.test({
 }, async (test) => {
   const only = "blocking,threads,nonblocking,select,epoll,async";
   let server = await watch(["--port", "0", "--beat", "0.3", "--only", only]);
-  const userDataDir = await Deno.makeTempDir();
-  const browser = await puppeteer.launch({
-    executablePath,
-    userDataDir,
-    headless: true,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
+  const browser = await launch(executablePath!);
   const errors: string[] = [];
   try {
     const page = await browser.newPage();
@@ -302,7 +263,6 @@ Deno.test({
   } finally {
     await browser.close();
     await server.stop();
-    await Deno.remove(userDataDir, { recursive: true }).catch(() => {});
   }
 });
 
