@@ -112,7 +112,7 @@ export function ruler(canvas, width, height, view, name) {
       : `${time < zero ? "−" : "+"}${duration(off, language)}`
         .replace(/\.0(?= )/, "");
     const half = wide(pen, text) / 2;
-    if (x < half || x > width - half) continue;
+    if (!text || x < half || x > width - half) continue;
     pen.fillRect(Math.round(x), height - 4, 1, 4);
     pen.fillText(text, x, height / 2 - 1);
   }
