@@ -23,13 +23,15 @@ import {
   warn,
 } from "./util.ts";
 
-const options = serverOptions("serves many clients with Deno's own promises");
+const options = serverOptions("serves many clients with Deno's own promises", {
+  bowl: [16384, "bytes of a client's buffer: more is not kept for it"],
+});
 const listener = listen(options);
 
 async function serve(conn: Deno.TcpConn) {
   const peer = new Peer(-1, authority(conn.remoteAddr));
   log(`got connection from ${peer.name}`);
-  const inbox = new Uint8Array(Math.ceil(options.bowl));
+  const inbox = new Uint8Array(Math.min(Math.ceil(options.bowl), 16384));
   let why = "";
   try {
     for (let n; (n = await conn.read(inbox));) {

@@ -4,6 +4,7 @@
  *
  *   deno run -A compare.ts
  *   deno run -A compare.ts --only blocking,select --beat 1 --svg picture.svg
+ *   deno run -A compare.ts --lang zh --perfetto calls.json
  *
  * The scene: two clients connect. The second asks at once, the first a moment
  * later; each leaves some time after its answer. Whoever is served while the

@@ -25,10 +25,7 @@ import {
 } from "./util.ts";
 
 const options = serverOptions("serves many clients with epoll(7)", {
-  edge: [
-    false,
-    "edge-triggered: told once of what comes, not until it is read",
-  ],
+  edge: [false, "told once of what comes, and not until it is read"],
 });
 
 const { epoll_create1, epoll_ctl, epoll_wait } = libc({
@@ -40,34 +37,33 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
 });
 
-// struct epoll_event: what has happened, and 8 bytes of data that come back as
-// they were given, of which the descriptor takes 4. On x86-64 it is packed to 12
-// bytes; elsewhere it takes 16, for data begins at a multiple of 8.
+// struct epoll_event: what has come, and 8 bytes that come back as we gave them,
+// here the descriptor. Packed to 12 bytes on x86-64, aligned to 16 elsewhere.
 //
-//   | events: 4 bytes | (4) | data: 4, and 4 |
+//   | events: 4 bytes | (4) | data: 8 |
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
-const EPOLLET = 1 << 31;
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_MOD = 3;
+const EPOLLET = options.edge ? 1 << 31 : 0;
+const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3];
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
 const event = new Int32Array(WORDS);
 const events = new Int32Array(WORDS * MAX_EVENTS);
-
 const epfd = epoll_create1(0);
-function watch(op: number, fd: number, events: number): boolean {
-  event[0] = events;
+
+function watch(fd: number, events: number) {
+  event[0] = fd === listener ? events : events | EPOLLET;
   event[DATA] = fd;
-  return epoll_ctl(epfd, op, fd, event) === 0;
+  const op = peers.has(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  return epoll_ctl(epfd, op, fd, event);
 }
 
-const edge = options.edge ? EPOLLET : 0;
 const listener = descriptor(listen(options));
 const peers = new Map<number, Peer>(); // by descriptor
 
-watch(EPOLL_CTL_ADD, listener, EPOLLIN);
+watch(listener, EPOLLIN);
+let bowls = 0;
 while (true) {
   const n = epoll_wait(epfd, events, MAX_EVENTS, -1);
   if (interrupted("epoll_wait", n)) continue;
@@ -76,35 +72,28 @@ while (true) {
     const fd = events[i * WORDS + DATA];
     if (fd === listener) {
       for (const peer of accept(listener)) {
-        if (watch(EPOLL_CTL_ADD, peer.fd, EPOLLIN | edge)) {
-          peers.set(peer.fd, peer);
-        } else peer.refuse(strerror(errno()));
+        if (watch(peer.fd, EPOLLIN) === 0) peers.set(peer.fd, peer);
+        else peer.refuse(strerror(errno()));
       }
       continue;
     }
     const peer = peers.get(fd)!;
     if (peer.unsent) {
       peer.send(); // there is room for more of it
-      if (!peer.unsent) watch(EPOLL_CTL_MOD, fd, EPOLLIN | edge);
+      if (!peer.unsent) watch(fd, EPOLLIN);
       continue;
     }
-    for (let bowls = 1;; bowls++) {
-      const message = peer.recv();
-      if (message === null) break; // nothing more
-      if (message.length > 0) {
-        peer.show(message);
-        peer.send(options.echo ? message : HELLO);
-        if (peer.unsent) watch(EPOLL_CTL_MOD, fd, EPOLLOUT | edge);
-      } else {
-        peer.close();
-        peers.delete(fd);
-        break;
-      }
-      if (!options.edge || peer.unsent) break; // we shall be called again
-      if (bowls === 64) { // the others wait: epoll_ctl has it looked at again
-        watch(EPOLL_CTL_MOD, fd, EPOLLIN | edge);
-        break;
-      }
+    const message = peer.recv();
+    if (message === null) continue; // nothing, after all
+    if (message.length > 0) {
+      peer.show(message);
+      peer.send(options.echo ? message : HELLO);
+      if (peer.unsent) watch(fd, EPOLLOUT);
+      else if (options.edge && ++bowls % 64 > 0) i--; // until nothing is left
+      else if (options.edge) watch(fd, EPOLLIN); // or others have waited enough
+    } else {
+      peer.close();
+      peers.delete(fd);
     }
   }
 }

@@ -13,6 +13,7 @@
 import {
   accept,
   descriptor,
+  fail,
   HELLO,
   libc,
   listen,
@@ -69,11 +70,17 @@ async function main() {
   const POLLIN = 1;
   const RLIMIT_NOFILE = 7;
   const PER_THREAD = 8; // descriptors: a Worker has six of its own
+  const { filename } = import.meta; // none, where it comes from a URL
+  const read = { name: "read", path: filename } as const;
+  if (filename && Deno.permissions.requestSync(read).state !== "granted") {
+    fail("a Worker reads this script again: run with --allow-read too, or -A");
+  }
   const listener = descriptor(listen(options));
   const pollfd = new Int32Array([listener, POLLIN]); // see poll.ts
   const rlimit = new BigUint64Array(2);
   getrlimit(RLIMIT_NOFILE, rlimit);
   const room = Math.floor((Number(rlimit[0]) - listener) / PER_THREAD) - 1;
+  if (room < 1) fail("a Worker needs descriptors: try ulimit -n 1024");
   const most = Math.min(options.threads, room);
   let threads = 0;
 

@@ -124,6 +124,8 @@ const shared = {
   // int close(int fd); int dup(int oldfd);
   close: { parameters: [int], result: int },
   dup: { parameters: [int], result: int },
+  // int getsockname(int sockfd, struct sockaddr *addr, socklen_t *len);
+  getsockname: { parameters: [int, buf, buf], result: int },
   // int getsockopt(int sockfd, int level, int name, void *val, socklen_t *len);
   getsockopt: { parameters: [int, int, int, buf, buf], result: int },
   // int *__errno_location(void); const char *strerrorname_np(int errnum);
@@ -173,11 +175,13 @@ export function listen({ hostname, port }: At, scheme = ""): Deno.TcpListener {
     const to = (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
       (listener.addr.port === 5666 ? "" : ` --port ${listener.addr.port}`);
     const reach = scheme ? `curl ${at}` : `${npx}deno run -A client.ts${to}`;
-    say(`${script}: listening on ${at}\nin another terminal: ${reach}`);
     // Deno sets up its signals half a second after the start, and panics if no
-    // descriptor is left then: have it done before there is a client.
+    // descriptors are left: before there is a client, see if there are; set up.
+    [1, 2, 3, 4].map(() => Deno.listen({ hostname, port: 0 }))
+      .forEach((listener) => listener.close());
     Deno.addSignalListener("SIGINT", Deno.exit);
     Deno.removeSignalListener("SIGINT", Deno.exit);
+    say(`${script}: listening on ${at}\nin another terminal: ${reach}`);
     return listener;
   } catch (error) {
     fail(`cannot listen on ${authority({ hostname, port })}: ${reason(error)}`);
@@ -198,17 +202,19 @@ export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
 }
 let spare = -1; // a descriptor kept for those who cannot stay
 /** The descriptor of Deno's listener, which Deno keeps to itself. */
-export function descriptor(_: Deno.TcpListener): number {
+export function descriptor({ addr }: Deno.TcpListener): number {
   libc({});
   // dup takes the lowest that is free, as the listener did before: it is below,
-  // the first of which the kernel says that it accepts.
+  // the first of which the kernel says that it accepts, and on this port.
   spare = sys.dup(0);
   const [SOL_SOCKET, SO_ACCEPTCONN] = [1, 30];
   const accepts = new Uint32Array(1);
   for (let fd = spare - 1; fd > 2; fd--) {
     socklen[0] = 4;
     sys.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, accepts, socklen);
-    if (accepts[0]) return fd;
+    socklen[0] = sockaddr.length;
+    sys.getsockname(fd, sockaddr, socklen);
+    if (accepts[0] && address(sockaddr).endsWith(`:${addr.port}`)) return fd;
   }
   fail(`no descriptor is left: ${strerror(EMFILE)}; try ulimit -n 1024`);
 }

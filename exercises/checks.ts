@@ -13,8 +13,6 @@ import {
   start,
 } from "../tests/harness.ts";
 
-const PATIENCE = 3000; // ms until a client calls it silence
-
 /** What went wrong, and what the server had printed until then. */
 class Symptom extends Error {
   readonly printed: string;
@@ -72,20 +70,42 @@ export async function failure(
 
 // ------------------------------------------------------------ what clients do
 
+/** Whether the kernel has the server running, or waiting for a processor. */
+function awake(server: Running): boolean {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${server.pid}/stat`);
+    return stat.split(") ")[1][0] === "R";
+  } catch {
+    return false; // it has ended
+  }
+}
+
+/**
+ * Yields until a client may call it silence: once the server has slept for a
+ * second and a half, however long a busy machine needs for that.
+ */
+async function* patience(server: Running): AsyncGenerator<void> {
+  for (let looks = 0, asleep = 0; asleep < 150 && looks < 1500; looks++) {
+    yield;
+    await pause(10);
+    if (!awake(server)) asleep++;
+  }
+}
+
 /** The promise's result; undefined when it takes too long. */
-async function soon<T>(promise: Promise<T>): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), PATIENCE);
-  });
-  promise.catch(() => {}); // nobody may be waiting any more when it fails
-  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+async function soon<T>(
+  server: Running,
+  promise: Promise<T>,
+): Promise<T | undefined> {
+  let settled = false;
+  promise.catch(() => {}).then(() => settled = true);
+  for await (const _ of patience(server)) if (settled) return await promise;
 }
 
 /** Waits until the server has printed that. */
 async function printed(server: Running, pattern: string, else_: string) {
   const seen = server.until(pattern).then(() => true, () => false);
-  if (!await soon(seen)) throw new Symptom(server, else_);
+  if (!await soon(server, seen)) throw new Symptom(server, else_);
 }
 
 /** A client that says something and expects the answer. */
@@ -103,7 +123,7 @@ async function ask(
   }
   const chunk = new Uint8Array(1024);
   const read = conn.read(chunk).catch(() => null); // null: it hung up
-  const n = await soon(read);
+  const n = await soon(server, read);
   if (n === undefined) {
     throw new Symptom(server, `${who} said "${text}", and got no answer`);
   }
@@ -129,16 +149,15 @@ async function ask(
 async function quiet(server: Running, whose: string) {
   const before = cpuTime(server.pid);
   const looks = 25;
-  let awake = 0;
+  let busy = 0;
   for (let i = 0; i < looks; i++) {
     await pause(20);
-    const stat = Deno.readTextFileSync(`/proc/${server.pid}/stat`);
-    if (stat.split(") ")[1][0] === "R") awake++; // running, or wanting to
+    if (awake(server)) busy++;
   }
-  if (awake > looks / 2) {
+  if (busy > looks / 2) {
     throw new Symptom(
       server,
-      `${whose}, but in half a second the server was awake at ${awake} of ` +
+      `${whose}, but in half a second the server was awake at ${busy} of ` +
         `${looks} looks, and used ${cpuTime(server.pid) - before} ms of CPU`,
     );
   }
@@ -146,7 +165,7 @@ async function quiet(server: Running, whose: string) {
 
 /** Waits until the server holds only so many connections. */
 async function connections(server: Running, count: number, else_: string) {
-  for (const end = Date.now() + PATIENCE; Date.now() < end; await pause(20)) {
+  for await (const _ of patience(server)) {
     if (sockets(server.pid) === 1 + count) return; // and its listener
   }
   throw new Symptom(server, else_);
@@ -213,7 +232,7 @@ const pieces = (typed = ""): Check => ({
     using conn = await connect(server.port);
     const answered = async () => {
       if (typed) await server.write(`${typed}\n`);
-      await soon(conn.read(new Uint8Array(1024)).catch(() => null));
+      await soon(server, conn.read(new Uint8Array(1024)).catch(() => null));
     };
     const [head, tail] = [[...new TextEncoder().encode("caf"), 0xc3], [0xa9]];
     await send(conn, new Uint8Array(head));

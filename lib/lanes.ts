@@ -62,17 +62,15 @@ const atKeyboard = ({ call, asked }: Told) => call === "read" && asked === "0";
 
 /** What one thread does. */
 export class Lane {
-  /** When it was first heard of, and when it last said something. */
-  readonly since: number;
   /** Whether its thread has ended with its client. */
   over = false;
-  #last: number;
+  #last: number; // when it last said something
   #call: Told | null = null; // that it is in
   #client?: number; // that the call is about
 
   /** `away`: what it means when it is in no call for a while. */
   constructor(readonly thread: string, readonly away: State, line: Told) {
-    this.since = this.#last = line.time;
+    this.#last = line.time;
   }
 
   /** What it does at that time, after all that was told so far. */

@@ -30,6 +30,12 @@ function size() {
   return { columns: columns || 80, rows: rows || 24 };
 }
 
+function on(signal: Deno.Signal, listener: () => void) {
+  try {
+    Deno.addSignalListener(signal, listener);
+  } catch { /* Windows knows but a few */ }
+}
+
 /** Reads lines at a terminal, until Ctrl-C or Ctrl-D. */
 export class Prompt {
   readonly #keys = new Readable({ read() {} });
@@ -41,23 +47,24 @@ export class Prompt {
   #partial = ""; // a line that has not come as a whole stands before the prompt
   #column = 0; // where that ends, and the prompt begins
   #cursor = { row: 0, column: 0 }; // rows below that, column of the screen
-  #wraps?: boolean; // whether this terminal does so anew when it is resized
   #cr = ""; // a \r that has come last: what follows may be its \n
+  #columns = 0; // how many there were when it was drawn
+  #asked = 0; // how often the terminal was asked where the cursor is
+  #patience?: ReturnType<typeof setTimeout>; // if it does not
+  #held = ""; // what is to be shown once it has answered
   #closed = false;
 
   constructor(readonly sign: string) {
     Deno.stdin.setRaw(true); // the terminal hands over key by key
     const ends = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGTERM: 15 } as const;
     for (const [signal, number] of Object.entries(ends)) {
-      Deno.addSignalListener(signal as keyof typeof ends, () => {
+      on(signal as keyof typeof ends, () => {
         this.close();
         Deno.exit(128 + number);
       });
     }
-    Deno.addSignalListener("SIGCONT", () => this.#resume());
-    Deno.addSignalListener("SIGWINCH", () => {
-      print(new TextEncoder().encode("\x1b[6n")); // where is the cursor?
-    });
+    on("SIGCONT", () => this.#resume());
+    on("SIGWINCH", () => this.#ask());
     this.#typed.on("SIGTSTP", () => this.#suspend());
     this.#draw();
   }
@@ -75,15 +82,18 @@ export class Prompt {
       if (ctrl && name === "l") this.#move("\x1b[H");
     });
     const decoder = new TextDecoder();
+    let text = "";
     for await (const chunk of Deno.stdin.readable) {
-      const text = decoder.decode(chunk, { stream: true })
-        .replace(/\p{Cc}\[\d+;(\d+)R/gu, (_, column) => { // the answer to that
-          this.#resized(column - 1);
-          return "";
-        });
+      text += decoder.decode(chunk, { stream: true });
+      text = text.replace(/\p{Cc}\[\d+;(\d+)R/gu, (_, column) => {
+        if (this.#asked && !--this.#asked) this.#resized(column - 1);
+        return "";
+      });
+      if (!this.#settled()) continue;
       const pasted = text.length > 99 && !/[^\P{Cc}\r\n]/u.test(text);
       if (pasted) this.#typed.write(text); // key by key it would take long
       else this.#keys.emit("data", new TextEncoder().encode(text));
+      text = "";
       if (!ended) this.#draw();
       yield* lines.splice(0);
       if (ended) return;
@@ -92,7 +102,10 @@ export class Prompt {
 
   /** Prints what came, above what is typed, with control characters escaped. */
   show(text: string) {
-    text = this.#cr + text;
+    this.#held += text;
+    if (!this.#settled()) return;
+    text = this.#cr + this.#held;
+    this.#held = "";
     this.#cr = text.endsWith("\r") ? "\r" : "";
     const lines = text.slice(0, text.length - this.#cr.length).split(/\r?\n/);
     this.#write(lines.map(printable).join("\n"));
@@ -102,6 +115,7 @@ export class Prompt {
   /** Leaves the terminal as it was, and the cursor in a row of its own. */
   close() {
     if (this.#closed) return;
+    if (this.#asked) this.#resized();
     this.#closed = true;
     this.#leave();
     Deno.stdin.setRaw(false);
@@ -111,7 +125,8 @@ export class Prompt {
   #put(text: string, then = "") {
     const up = this.#cursor.row ? `\x1b[${this.#cursor.row}A` : "";
     const erase = `${up}\x1b[${this.#column + 1}G\x1b[J`;
-    this.#cursor = end(text, this.#column, size().columns);
+    this.#columns = size().columns;
+    this.#cursor = end(text, this.#column, this.#columns);
     // A terminal wraps not when a row is full, but at the next character.
     const full = !this.#cursor.column && /.$/.test(text) ? " \r" : "";
     print(new TextEncoder().encode(erase + text + full + then));
@@ -173,12 +188,27 @@ export class Prompt {
     this.#draw();
   }
 
+  /** Whether what stands there still is where it was drawn. */
+  #settled() {
+    if (!this.#asked && size().columns !== this.#columns) this.#ask();
+    return !this.#asked;
+  }
+
+  #ask() {
+    this.#asked++;
+    print(new TextEncoder().encode("\x1b[6n")); // where is the cursor?
+    clearTimeout(this.#patience);
+    this.#patience = setTimeout(() => this.#resized(), 3000);
+  }
+
   /**
    * When its size changes, one terminal wraps anew what stands there, another
    * does not. It was asked where the cursor is, and that tells which it did.
    */
-  #resized(column: number) {
-    const { columns } = size();
+  #resized(column?: number) {
+    this.#asked = 0;
+    clearTimeout(this.#patience);
+    const columns = this.#columns = size().columns;
     const { line, cursor } = this.#typed;
     const before = this.#partial + this.sign + printable(line.slice(0, cursor));
     const start = end(this.#partial, 0, columns);
@@ -186,14 +216,12 @@ export class Prompt {
     const same = { ...this.#cursor, start: this.#column };
     const anew = { ...at, row: at.row - start.row, start: start.column };
     const fits = [same, anew].filter((place) =>
-      Math.min(place.column, columns - 1) === column
+      column === undefined || column === Math.min(place.column, columns - 1)
     );
-    if (fits.length === 1) this.#wraps = fits[0] === anew;
     // In doubt rather a row too few is erased than one too many.
-    const found = fits.find((place) => (place === anew) === this.#wraps) ??
-      fits.sort((a, b) => a.row - b.row)[0];
+    const [found] = fits.sort((a, b) => a.row - b.row);
     if (found) this.#cursor.row = found.row, this.#column = found.start;
     else this.#move("\n");
-    this.#draw();
+    this.show("");
   }
 }

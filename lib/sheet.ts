@@ -89,6 +89,7 @@ export class Sheet {
 
   constructor(readonly paper: Paper, plays: { script: string }[]) {
     const { columns, rows } = paper;
+    // Before it is known: the main one, and one for each of two clients.
     const threads = ({ script }: { script: string }) =>
       script === "threads.ts" ? 3 : 1;
     const lanes = plays.reduce((sum, play) => sum + threads(play), 0);

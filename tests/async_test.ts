@@ -1,4 +1,3 @@
-import { fills, greet, serves } from "./common.ts";
+import { serves } from "./common.ts";
 
 serves("async.ts");
-fills("async.ts", greet);

@@ -274,7 +274,7 @@ test("epoll_http.ts: a refusal reaches who is still sending", async () => {
 });
 
 test("epoll_http.ts: nobody's time runs out while the server is stopped", async () => {
-  await using server = await up("--timeout", "2", "--quiet", "--echo");
+  await using server = await up("--timeout", "3", "--quiet", "--echo");
   const conns = await Promise.all(
     Array.from({ length: 300 }, () => connect(server.port)),
   );
@@ -284,7 +284,7 @@ test("epoll_http.ts: nobody's time runs out while the server is stopped", async 
     for (const conn of half) await send(conn, post("Content-Length: 3", "a"));
     Deno.kill(server.pid, "SIGSTOP");
     for (const conn of conns.slice(20)) await send(conn, GET);
-    await pause(3000);
+    await pause(4000);
     Deno.kill(server.pid, "SIGCONT");
     for (const conn of half) await send(conn, "bc");
     const statuses = conns.map(async (conn) => (await response(conn)).status);

@@ -5,6 +5,7 @@
  *
  * descriptors N   all up to N are taken
  * connection P D  an accepted connection of port P stands at each of D (12,13)
+ * listener D      a listener of another port stands at each of D
  * nonblocking     stdout says EAGAIN when it is full
  * unprivileged    memory may not be locked beyond `ulimit -l`, even by root
  */
@@ -39,25 +40,36 @@ if (what === "descriptors") {
   while (dup(2) < last);
 } else if (what === "connection") {
   const port = Number(words.shift());
-  const descriptors = words.shift()!.split(",").map(Number);
   const listener = Deno.listen({ hostname: "127.0.0.1", port });
   const client = await Deno.connect({ hostname: "127.0.0.1", port });
-  const name = new DataView(new ArrayBuffer(16));
-  for (let fd = 3; fd < 100; fd++) {
-    if (getsockname(fd, name, new Uint32Array([16])) !== 0) continue;
-    if (name.getUint16(2) !== port) continue;
-    fcntl(fd, F_SETFL, 0);
-    const connection = accept(fd, null, null);
-    for (const at of descriptors) dup2(connection, at);
-    break;
-  }
+  const fd = descriptor(listener);
+  fcntl(fd, F_SETFL, 0); // it blocks until the client is there
+  spread(accept(fd, null, null));
   listener.close();
   client.close();
+} else if (what === "listener") {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  spread(descriptor(listener));
+  listener.close();
 } else if (what === "nonblocking") {
   fcntl(1, F_SETFL, O_WRONLY | O_NONBLOCK);
 } else if (what === "unprivileged") {
   prctl(PR_CAPBSET_DROP, BigInt(CAP_IPC_LOCK));
 } else throw new Error(`nothing is known of ${what}`);
+
+/** The descriptor of Deno's listener: the socket that has its port. */
+function descriptor({ addr }: Deno.TcpListener): number {
+  const name = new DataView(new ArrayBuffer(28));
+  for (let fd = 3;; fd++) {
+    getsockname(fd, name, new Uint32Array([name.byteLength]));
+    if (name.getUint16(2) === addr.port) return fd;
+  }
+}
+
+/** Puts it at each of the descriptors named. */
+function spread(fd: number) {
+  for (const at of words.shift()!.split(",")) dup2(fd, Number(at));
+}
 
 const strings = words.map((word) => new TextEncoder().encode(`${word}\0`));
 const address = (bytes: Uint8Array<ArrayBuffer>) =>

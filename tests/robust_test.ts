@@ -1,5 +1,10 @@
 /** What strangers, small limits and odd surroundings can do to a server. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { getAvailablePort } from "@std/net";
 import {
   connect,
@@ -203,20 +208,33 @@ test("select.ts: a listener that does not fit into an fd_set", async () => {
   assertStringIncludes(output(), "fd_set");
 });
 
-for (const script of ["select.ts", "epoll.ts", "threads.ts", "io_uring.ts"]) {
-  test(`${script}: an inherited connection is not the listener`, async () => {
+test("an inherited socket is not the listener", async () => {
+  const many = Array.from({ length: 40 }, (_, i) => 2 * i + 11).join();
+  const ways = ["connection 12", "connection 13", "connection 14"];
+  ways.push(`connection ${many}`, `listener ${many}`);
+  await Promise.all(ways.map(async (way) => {
     const port = getAvailablePort();
-    const held = Array.from({ length: 28 }, (_, i) => i + 10).join();
-    for (const descriptors of ["12", "13", "14", held]) {
-      await using server = await start(
-        script,
-        ["--port", `${port}`],
-        preparing(`connection ${port} ${descriptors}`),
-      );
-      using conn = await connect(port);
-      const answer = await soon(exchange(conn, "hi\n"), server.output());
-      assertEquals(answer, HELLO);
-    }
+    await using server = await start(
+      "poll.ts",
+      ["--port", `${port}`],
+      preparing(way.replace("connection", `$& ${port}`)),
+    );
+    using conn = await connect(port);
+    const answer = await soon(exchange(conn, "hi\n"), `${way} is taken for it`);
+    assertEquals(answer, HELLO);
+  }));
+});
+
+for (const [script, limit] of [["poll.ts", 15], ["threads.ts", 20]] as const) {
+  test(`${script}: too few descriptors to begin with`, async () => {
+    const { status, output } = run(
+      script,
+      ["--port", "0"],
+      (command) => `ulimit -n ${limit}; exec ${command}`,
+    );
+    const { code } = await soon(status, output());
+    assertEquals(code, 1);
+    assertMatch(output(), /too many open files|needs descriptors/i);
   });
 }
 

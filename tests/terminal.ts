@@ -3,56 +3,61 @@
  * pseudo-terminal, with a shell in it that knows job control, and xterm.js
  * draws what is written to it. What the tests look at is what stands there.
  */
-import unicode from "npm:@xterm/addon-unicode11@0.9.0";
-import xterm from "npm:@xterm/headless@6.0.0";
 import { assertEquals } from "@std/assert";
 import { exists, PATIENCE, pause, root, suite } from "./harness.ts";
 
+const emulator = [
+  ...["run", "-A", "--no-lock", "--no-config"],
+  new URL("emulator.ts", import.meta.url).pathname,
+];
+
 /** A suite of tests at a terminal: skipped where there can be none. */
 export async function terminals(name: string) {
-  for (const command of ["script", "stty", "tty"]) {
-    if (await exists(command)) continue;
-    Deno.test.ignore(`${name}: there is no ${command}`, () => {});
+  const skip = (why: string) => {
+    Deno.test.ignore(`${name}: ${why}`, () => {});
     return () => {};
+  };
+  for (const command of ["script", "stty", "tty"]) {
+    if (!await exists(command)) return skip(`there is no ${command}`);
   }
+  const xterm = new Deno.Command(Deno.execPath(), { args: emulator });
+  if (!(await xterm.output()).success) return skip("xterm.js does not start");
   return suite(name);
 }
 
 /** A window, and a shell in it that waits for commands. */
 export class Terminal implements AsyncDisposable {
-  readonly #emulator: xterm.Terminal;
-  readonly #child: Deno.ChildProcess;
+  readonly #shell: Deno.ChildProcess;
+  readonly #emulator: Deno.ChildProcess;
   readonly #keyboard: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #drawn: Promise<void>;
+  readonly #written: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #done: Promise<unknown>;
   #device = "";
+  #stands = { screen: "", cursor: [0, 0] };
 
-  private constructor(columns: number, rows: number) {
-    this.#emulator = new xterm.Terminal({
-      cols: columns,
-      rows,
-      allowProposedApi: true, // widths as in Unicode 11
-    });
-    this.#emulator.loadAddon(new unicode.Unicode11Addon());
-    this.#emulator.unicode.activeVersion = "11";
+  private constructor(private columns: number, private rows: number) {
+    const folder = new URL(".", `file://${Deno.execPath()}`).pathname;
+    const piped = { stdin: "piped", stdout: "piped", stderr: "null" } as const;
     const start = `stty cols ${columns} rows ${rows}; tty; exec sh -i`;
-    this.#child = new Deno.Command("script", {
+    this.#shell = new Deno.Command("script", {
       args: ["-qfc", start, "/dev/null"],
       cwd: root,
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "null",
+      ...piped,
       env: {
-        PATH: `${new URL(".", `file://${Deno.execPath()}`).pathname}:${
-          Deno.env.get("PATH")
-        }`,
+        PATH: `${folder}:${Deno.env.get("PATH")}`, // the same Deno
         TERM: "xterm",
         NO_COLOR: "1",
       },
     }).spawn();
-    this.#keyboard = this.#child.stdin.getWriter();
+    this.#emulator = new Deno.Command(Deno.execPath(), {
+      args: emulator,
+      ...piped,
+      stderr: "inherit",
+    }).spawn();
+    this.#keyboard = this.#shell.stdin.getWriter();
     this.#keyboard.closed.catch(() => {}); // the shell may end before
-    this.#emulator.onData((reply) => void this.type(reply));
-    this.#drawn = this.#draw();
+    this.#written = this.#emulator.stdin.getWriter();
+    this.#done = Promise.all([this.#write(), this.#watch()]);
   }
 
   /** Opens one, and waits for the shell's `$`. */
@@ -64,26 +69,35 @@ export class Terminal implements AsyncDisposable {
     return terminal;
   }
 
-  async #draw() {
-    for await (const bytes of this.#child.stdout) {
-      await new Promise<void>((drawn) => this.#emulator.write(bytes, drawn));
+  /** Has the emulator draw what comes, nothing when the size has changed. */
+  async #draw(bytes = new Uint8Array(0)) {
+    const line = JSON.stringify([this.columns, this.rows, bytes.toBase64()]);
+    await this.#written.write(new TextEncoder().encode(line + "\n"));
+  }
+
+  async #write() {
+    for await (const bytes of this.#shell.stdout) await this.#draw(bytes);
+    await this.#written.close();
+  }
+
+  async #watch() {
+    let text = "";
+    const decoder = new TextDecoder();
+    for await (const bytes of this.#emulator.stdout) {
+      text += decoder.decode(bytes, { stream: true });
+      const lines = text.split("\n");
+      text = lines.pop()!;
+      for (const line of lines) {
+        this.#stands = JSON.parse(line);
+        const { reply } = JSON.parse(line);
+        if (reply) await this.type(reply);
+      }
     }
   }
 
   /** All rows that stand there, those that have scrolled out included. */
   screen(): string {
-    const { active } = this.#emulator.buffer;
-    const rows = Array.from(
-      { length: active.length },
-      (_, i) => active.getLine(i)!.translateToString(true).trimEnd(),
-    );
-    return rows.join("\n").trimEnd();
-  }
-
-  /** Where the cursor stands: row and column, from 0. */
-  cursor(): [row: number, column: number] {
-    const { active } = this.#emulator.buffer;
-    return [active.baseY + active.cursorY, active.cursorX];
+    return this.#stands.screen;
   }
 
   /** Presses keys; a line is ended by "\r". */
@@ -91,15 +105,18 @@ export class Terminal implements AsyncDisposable {
     await this.#keyboard.write(new TextEncoder().encode(keys)).catch(() => {});
   }
 
-  /** Waits until `expected` is all that stands there, and a moment longer. */
+  /**
+   * Waits until `expected` is all that stands there, and a moment longer; and
+   * the cursor there, counted from 0.
+   */
   async stands(expected: string, cursor?: [row: number, column: number]) {
     const fits = () =>
       this.screen() === expected &&
-      (!cursor || cursor.join() === this.cursor().join());
+      (!cursor || cursor.join() === this.#stands.cursor.join());
     for (let ms = 0; ms < PATIENCE && !fits(); ms += 10) await pause(10);
     await pause(30);
     assertEquals(this.screen(), expected);
-    if (cursor) assertEquals(this.cursor(), cursor);
+    if (cursor) assertEquals(this.#stands.cursor, cursor);
   }
 
   /** Waits until what stands there fits. */
@@ -125,7 +142,8 @@ export class Terminal implements AsyncDisposable {
 
   /** Gives the window another width. */
   async resize(columns: number) {
-    this.#emulator.resize(columns, this.#emulator.rows);
+    this.columns = columns;
+    await this.#draw();
     const args = ["-F", this.#device, "cols", `${columns}`];
     await new Deno.Command("stty", { args }).output(); // the kernel: SIGWINCH
   }
@@ -133,11 +151,9 @@ export class Terminal implements AsyncDisposable {
   /** The window is closed: what still runs there gets SIGHUP. */
   async [Symbol.asyncDispose]() {
     try {
-      this.#child.kill("SIGKILL");
+      this.#shell.kill("SIGKILL");
     } catch { /* the shell has ended by itself */ }
     await this.#keyboard.close().catch(() => {});
-    await this.#child.status;
-    await this.#drawn;
-    this.#emulator.dispose();
+    await Promise.all([this.#shell.status, this.#emulator.status, this.#done]);
   }
 }
