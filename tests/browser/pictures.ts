@@ -18,7 +18,7 @@ try {
   ) {
     const page = await browser.newPage();
     await page.setViewport({
-      width: 1280,
+      width: 1440,
       height: 880,
       deviceScaleFactor: 1.5,
     });
@@ -31,9 +31,12 @@ try {
     }, language);
     await page.goto(`http://127.0.0.1:${server.port}/`);
     await page.waitForSelector('[aria-label="select.ts"] [data-state="all"]');
-    await pause(8); // of rest, and then the scene
+    await pause(4); // of rest, and then the scene
+    await page.click('[aria-label="blocking.ts"] .script');
+    await page.waitForSelector("#lines [aria-current]");
+    await page.click("#closer");
     await page.click("#scene");
-    await pause(3); // A has just been answered, and B waits at blocking.ts
+    await pause(3.2); // A has just been answered, and B waits at blocking.ts
     const path = decodeURIComponent(new URL(file, docs).pathname);
     await page.screenshot({ path: path as `${string}.png` });
     await pause(3);
