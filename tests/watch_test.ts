@@ -14,6 +14,22 @@ import {
 
 const test = suite("watch.ts");
 
+/** watch.ts, stopped as one does: killed outright, it could not stop its own. */
+async function watch(
+  args: string[],
+  shell?: (command: string) => string,
+): Promise<Running> {
+  const server = await start("watch.ts", args, shell);
+  return {
+    ...server,
+    async [Symbol.asyncDispose]() {
+      if (alive(server.pid)) Deno.kill(server.pid, "SIGINT");
+      await server.status;
+      await server.stop();
+    },
+  };
+}
+
 /** What it answers to a request whose head is `lines`, without the last CRLF. */
 async function answer(port: number, lines: string[]) {
   using conn = await connect(port);
@@ -82,7 +98,7 @@ class Page implements Disposable {
 const ONE = ["--only", "select"];
 
 test("it says in one line where it is, and that is nowhere else", async () => {
-  await using server = await start("watch.ts", ONE);
+  await using server = await watch(ONE);
   const { port } = server;
   assertEquals(
     server.output(),
@@ -100,7 +116,7 @@ test("it says in one line where it is, and that is nowhere else", async () => {
 });
 
 test("what it cannot do, it says in one line", async () => {
-  await using first = await start("watch.ts", ONE);
+  await using first = await watch(ONE);
   for (
     const [args, code, line] of [
       [["--only", "slect"], 2, /^watch.ts: --only takes .*not "slect".*\n$/],
@@ -119,7 +135,7 @@ test("what it cannot do, it says in one line", async () => {
 });
 
 test("other sites get 403", async () => {
-  await using server = await start("watch.ts", ONE);
+  await using server = await watch(ONE);
   const { port } = server;
   const own = `host: 127.0.0.1:${port}`;
   const socket = [
@@ -173,7 +189,7 @@ test("other sites get 403", async () => {
 });
 
 test("wrong messages get an answer and change nothing", async () => {
-  await using server = await start("watch.ts", ONE);
+  await using server = await watch(ONE);
   using page = new Page(server);
   await page.open();
   const wrong = [
@@ -217,7 +233,7 @@ test("wrong messages get an answer and change nothing", async () => {
 });
 
 test("A and B are clients of the kernel's, and told by the trace", async () => {
-  await using server = await start("watch.ts", ["--only", "select,io_uring"]);
+  await using server = await watch(["--only", "select,io_uring"]);
   using page = new Page(server);
   await page.open();
   page.wish({ do: "open", script: "select.ts" });
@@ -261,8 +277,7 @@ test("a model that cannot run has its reason, and the rest runs", async () => {
       `${dir}/poll.ts`,
       `console.error("poll.ts: the kernel <b>has</b> no poll"); Deno.exit(1);`,
     );
-    await using server = await start(
-      "watch.ts",
+    await using server = await watch(
       ["--only", "poll,epoll"],
       (command) => `cd ${dir} && exec ${command}`,
     );
@@ -282,7 +297,7 @@ test("a model that cannot run has its reason, and the rest runs", async () => {
 });
 
 test("Ctrl-C leaves nothing behind", async () => {
-  await using server = await start("watch.ts", ["--only", "blocking,async"]);
+  await using server = await watch(["--only", "blocking,async"]);
   using page = new Page(server);
   await page.open();
   page.wish({ do: "idle", by: 100 });
@@ -295,7 +310,7 @@ test("Ctrl-C leaves nothing behind", async () => {
 });
 
 test("when nobody looks, nothing is asked", async () => {
-  await using server = await start("watch.ts", ONE);
+  await using server = await watch(ONE);
   using page = new Page(server);
   await page.open();
   page.wish({ do: "load", on: true });

@@ -236,7 +236,13 @@ class Room {
     this.section = element(
       "section",
       { class: "model", "aria-label": script },
-      element("div", { class: "who" }, this.script, this.name, this.figures),
+      element(
+        "div",
+        { class: "who" },
+        element("h2", {}, this.script),
+        this.name,
+        this.figures,
+      ),
       this.canvas,
       element(
         "div",
@@ -857,6 +863,7 @@ let silence;
 /** @param {string} text @param {boolean} [stays] */
 function notice(text, stays = false) {
   put($("notice"), text);
+  $("notice").classList.remove("news"); // but an error, as a rule
   clearTimeout(silence);
   if (text && !stays) silence = setTimeout(() => put($("notice"), ""), 6000);
 }
@@ -871,9 +878,34 @@ for (const found of document.querySelectorAll("[data-wish]")) {
       $("verdict").hidden = true;
     }
     if (!view.live) now(); // who acts wants to see what comes of it
-    wish(JSON.parse(button.dataset.wish ?? ""));
+    notice("");
+    /** @type {Wish} */
+    const wanted = JSON.parse(button.dataset.wish ?? "");
+    wish(wanted);
+    clearTimeout(summing);
+    if (wanted.do === "ask") {
+      summing = setTimeout(() => sum(wanted.who), 1000);
+    }
   };
 }
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let summing;
+/** Says what has come of a question, a second after it was asked.
+ * @param {Who} who */
+function sum(who) {
+  let answered = 0;
+  /** @type {string[]} */
+  const waits = [];
+  for (const { news, model } of rooms.values()) {
+    const is = news?.clients[who].is;
+    if (is === "answered") answered++;
+    if (is === "waiting") waits.push(model.script);
+  }
+  if (!answered && !waits.length) return;
+  notice(words.sum(who, answered, waits, language));
+  $("notice").classList.add("news");
+}
+
 /** @type {Record<string, () => void>} */
 const presses = {
   load: () => {

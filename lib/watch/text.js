@@ -250,6 +250,19 @@ export function verdict(script, guess, waits, asked, language) {
     }。A 等了 ${a}，B 等了 ${b}。`;
 }
 
+/** Of a question: how many have answered it, and which have not.
+ * @param {Who} who @param {number} answered @param {string[]} waits
+ * @param {Language} language */
+export function sum(who, answered, waits, language) {
+  if (language === "zh") {
+    const rest = waits.length ? `；还在等：${waits.join("、")}` : "";
+    return `${answered} 个模型回答了 ${who}${rest}`;
+  }
+  const rest = waits.length ? `; it still waits at ${waits.join(", ")}` : "";
+  const models = answered === 1 ? "1 model" : `${answered} models`;
+  return `${who} was answered by ${models}${rest}`;
+}
+
 /** What the state is called on its own.
  * @param {import("../words.js").State} state @param {Language} language */
 export const legend = (state, language) => STATES[state].legend[language];

@@ -94,6 +94,10 @@ Deno.test({
         await until(page, script, A, /^A answered after \d/);
       }
       assertMatch(await text(page, "blocking.ts", B), /^B waiting since \d/);
+      await page.waitForFunction(() =>
+        document.querySelector("#notice")?.textContent ===
+          "A was answered by 6 models"
+      );
       await press(page, "A leave");
       await until(page, "blocking.ts", B, /^B answered after \d/);
       await until(page, "blocking.ts", STATE, /^asleep in recv, for client B/);
