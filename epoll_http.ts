@@ -12,7 +12,7 @@
  * that have a time for it. What a request is, and its response, is not the
  * lesson: that is in lib/http.ts.
  */
-import { FLAGS, Http, HttpPeer } from "./lib/http.ts";
+import { Http, HttpPeer } from "./lib/http.ts";
 import {
   accept,
   descriptor,
@@ -24,10 +24,12 @@ import {
   strerror,
 } from "./util.ts";
 
-const options = serverOptions(
-  "serves HTTP to many clients with epoll(7)",
-  FLAGS,
-);
+const options = serverOptions("serves HTTP to many clients with epoll(7)", {
+  port: [8080, "port to listen on; 0 lets the system choose"],
+  timeout: [10, "seconds a client may take for a request, or be idle"],
+  echo: [false, "answer with the body of the request, if it has one"],
+  bodies: [64, "MiB for the bodies of all clients; with more, some get 503"],
+});
 
 const { epoll_create1, epoll_ctl, epoll_wait } = libc({
   // int epoll_create1(int flags);

@@ -92,7 +92,7 @@ const common = {
   hostname: ["127.0.0.1", "address to listen on"],
   port: [5666, "port to listen on; 0 lets the system choose"],
   echo: [false, "answer with what came instead of hello sir"],
-  bowl: [65536, "bytes that one recv takes"],
+  bowl: [65536, "bytes that one recv takes, and at most are kept for a client"],
   quiet: [false, "print no clients and no messages"],
   trace: [false, "print each system call; --trace=json for programs"],
 } satisfies Flags;

@@ -50,7 +50,7 @@ export function checked(call: string, result: number): number {
   if (result !== -1) return result;
   const name = libc.strerrorname_np(errno.getInt32())!;
   const code = Deno.UnsafePointerView.getCString(name);
-  // Ctrl-Z and `fg` end this wait, and no other: nothing is ready then.
+  // Ctrl-Z and `fg` cut this wait short, unlike the others: nothing is ready.
   if (call === "epoll_wait" && code === "EINTR") return 0;
   throw new SystemError(call, code);
 }

@@ -3,8 +3,9 @@
  * to requests, within a time, and with a proper end. What a request may look
  * like is in request.ts.
  */
-import { type Flags, libc, log, Peer, printable } from "../util.ts";
+import { libc, log, Peer, printable } from "../util.ts";
 import {
+  HEADROOM,
   Memory,
   METHODS,
   Refusal,
@@ -13,13 +14,6 @@ import {
 } from "./request.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-
-export const FLAGS = {
-  port: [8080, "port to listen on; 0 lets the system choose"],
-  timeout: [10, "seconds a client may take for a request, or be idle"],
-  echo: [false, "answer with the body of the request, if it has one"],
-  bodies: [64, "MiB that the bodies of all clients may take with --echo"],
-} satisfies Flags;
 
 const STATUS: Record<number, string> = {
   200: "OK",
@@ -70,9 +64,9 @@ function response(
       `Content-Length: ${body.length}\r\n\r\n`,
   );
   if (method === "HEAD") return head;
-  // A big body is not copied: a head fits into the room that is kept before it.
-  const start = body.byteOffset - head.length;
-  if (start < 0) return joined([head, body]);
+  // What came as a body has room before it: a head fits, and nothing is copied.
+  const start = HEADROOM - head.length;
+  if (body.byteOffset !== HEADROOM || start < 0) return joined([head, body]);
   const whole = new Uint8Array(body.buffer, start, head.length + body.length);
   whole.set(head);
   return whole;

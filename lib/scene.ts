@@ -187,7 +187,13 @@ export async function playAll(
         left: at(left),
       }));
       const { from, to } = traced;
-      const lanes = threads(told, away, from, to).map(({ thread, spans }) => ({
+      const whose = ({ thread, spans }: { thread: string; spans: Span[] }) =>
+        thread
+          ? spans.find(({ client }) => client !== undefined)?.client ?? 0
+          : -1;
+      const lanes = threads(told, away, from, to).toSorted((a, b) =>
+        whose(a) - whose(b)
+      ).map(({ thread, spans }) => ({
         thread,
         spans: spans.map((span) => ({
           ...span,

@@ -253,9 +253,13 @@ export class Sheet {
     const label = ` ${ms(client.answered - client.asked)} `;
     const wait = "┝" + "━".repeat(Math.max(0, answered - asked - 1)) +
       (answered > asked ? "┥" : "");
-    return " ".repeat(zero) + this.#paint(2, "─".repeat(asked - zero)) +
-      this.#paint(WAIT.ansi, wait) + label +
-      this.#paint(2, "─".repeat(Math.max(0, left - answered - label.length)));
+    const before = " ".repeat(zero) + this.#paint(2, "─".repeat(asked - zero));
+    const after = left - answered - label.length;
+    return after > 0
+      ? before + this.#paint(WAIT.ansi, wait) + label +
+        this.#paint(2, "─".repeat(after))
+      : before + this.#paint(WAIT.ansi, wait) +
+        (answered + label.length < this.#width ? label.trimEnd() : "");
   }
 
   /** What stands below the lanes: the axis, what the signs mean, the tables. */

@@ -42,6 +42,27 @@ const waited = ({ clients }: Play) =>
   clients.map(({ asked, answered }) => answered - asked);
 const main = ({ threads }: Play) => threads[0].spans;
 
+/**
+ * The data of a scene. On a busy machine, where clients come late, it is played
+ * again, and more slowly: what takes a moment must not be a beat.
+ */
+async function calm(
+  args: string[],
+  under?: string[],
+): Promise<{ plays: Play[]; missing: unknown[]; beat: number }> {
+  for (const beat of [0.3, 0.6, 1.2]) {
+    const timed = ["--json", "--beat", `${beat}`];
+    const { code, stdout, stderr } = await compare([...timed, ...args], {
+      under,
+    });
+    assertEquals([code, stderr], [0, ""]);
+    const data = JSON.parse(stdout) as Awaited<ReturnType<typeof calm>>;
+    const late = Math.max(...data.plays.map(({ late }) => late));
+    if (late < beat * 1000 / 30 || beat > 1) return data;
+  }
+  throw new Error("unreachable");
+}
+
 /** Throws unless every tag is closed, in order, and text and values escaped. */
 function wellFormed(xml: string) {
   const open: string[] = [];
@@ -62,13 +83,8 @@ function wellFormed(xml: string) {
 
 Deno.test("compare.ts: what it shows is what happened", async (t) => {
   const file = await Deno.makeTempFile();
-  const args = ["--json", "--beat", "0.3", "--only", "all,epoll_http"];
-  const { code, stdout, stderr } = await compare([...args, "--perfetto", file]);
-  assertEquals({ code, stderr }, { code: 0, stderr: "" });
-  const { plays: list, missing } = JSON.parse(stdout) as {
-    plays: Play[];
-    missing: unknown[];
-  };
+  const args = ["--only", "all,epoll_http", "--perfetto", file];
+  const { plays: list, missing, beat } = await calm(args);
   assertEquals(missing, []);
   const plays = Object.fromEntries(
     list.map((play) => [play.script.replace(".ts", ""), play]),
@@ -105,7 +121,7 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
         call && from > asked
       )!;
       assert(answered > visit.from);
-      assert(answered - visit.from < 150, "not at the next visit");
+      assert(answered - visit.from < beat / 2, "not at the next visit");
     }
     assert(nonblocking.vain! > 5 && nonblocking.vain! < nonblocking.calls!);
   });
@@ -187,7 +203,7 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
   await t.step("the picture: well-formed, words as words", () => {
     for (const language of ["en", "zh"] as const) {
       const system = 'a <system> & its "name"';
-      const picture = svg(Object.values(plays), 300, system, language);
+      const picture = svg(Object.values(plays), beat, system, language);
       wellFormed(picture);
       const words = picture.replace(/<style>.*<\/style>/s, "")
         .replace(/<[^>]+>/g, "\n");
@@ -212,7 +228,7 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
     for (const language of ["en", "zh"] as const) {
       for (const columns of [40, 60, 80, 120, 200]) {
         for (const rows of [24, 36, 50, 64, 80, 100, Infinity]) {
-          const lines = drawn(shown, columns, rows, language);
+          const lines = drawn(shown, columns, rows, language, beat);
           const wrong = lines.find((line) => wide(line) > columns);
           assertEquals(wrong, undefined, `${columns} columns, ${language}`);
           const room = `${lines.length} lines of ${rows} at ${columns}`;
@@ -260,8 +276,9 @@ function drawn(
   columns: number,
   rows: number,
   language: Language,
+  beat: number,
 ): string[] {
-  const paper = { columns, rows, colour: false, language, beat: 300 };
+  const paper = { columns, rows, colour: false, language, beat };
   const sheet = new Sheet(paper, plays);
   const parts = plays.map((play) => sheet.play(play));
   return [sheet.head(), ...parts, sheet.foot(plays)].join("\n").split("\n");
@@ -358,12 +375,10 @@ Deno.test({
       "clone,clone3,accept4,recvfrom,pselect6,poll,epoll_wait,epoll_pwait,io_uring_enter";
     const only =
       "blocking,threads,nonblocking,select,poll,epoll,signal,async,io_uring";
-    const { stdout, stderr, code } = await compare(
-      ["--json", "--beat", "0.3", "--only", only],
-      { under: [...strace, "-o", file, "-e", calls] },
+    const { plays, beat } = await calm(
+      ["--only", only],
+      [...strace, "-o", file, "-e", calls],
     );
-    assertEquals(code, 0, stderr);
-    const { plays } = JSON.parse(stdout) as { plays: Play[] };
     const seen = straced(Deno.readTextFileSync(file));
     await Deno.remove(file);
     for (const { script, pid, phases, threads } of plays) {
@@ -384,7 +399,7 @@ Deno.test({
       );
       // Of io_uring, which strace sees only enter: when it has had it.
       const had = threads[0].spans.find(({ state, ops, to }) =>
-        state === "copying" && ops?.includes("RECV") && to > 500
+        state === "copying" && ops?.includes("RECV") && to > beat * 1.9
       );
       assert(message || had, `${script}: strace sees no message`);
       const copier = message?.thread ?? pid;
@@ -398,7 +413,7 @@ Deno.test({
       const what = `${script}: ${waits.call} ${waits.ms} ms, strace ${slept}`;
       // All of them run under strace: what is ready waits for the CPU as well.
       assert(slept > waits.ms * 0.6, what);
-      if (message) assert(slept < waits.ms + 40, what);
+      if (message) assert(slept < waits.ms + beat / 4, what);
       if (copies.us !== null && message) {
         // Being watched costs, and the trace measures that as well.
         const us = message.ms * 1000;

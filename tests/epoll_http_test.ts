@@ -275,11 +275,19 @@ test("epoll_http.ts: a refusal reaches who is still sending", async () => {
 
 test("epoll_http.ts: nobody's time runs out while the server is stopped", async () => {
   await using server = await up("--timeout", "3", "--quiet", "--echo");
-  const conns = await Promise.all(
-    Array.from({ length: 300 }, () => connect(server.port)),
-  );
+  const crowd = async (): Promise<Deno.TcpConn[]> => {
+    const from = performance.now();
+    const conns = await Promise.all(Array.from({ length: 300 }, async () => {
+      const conn = await connect(server.port);
+      await talk(conn);
+      return conn;
+    }));
+    if (performance.now() - from < 1500) return conns;
+    for (const conn of conns) conn.close(); // a busy machine: their time is short
+    return crowd();
+  };
+  const conns = await crowd();
   try {
-    await Promise.all(conns.map(talk));
     const half = conns.slice(0, 20); // have sent a part of what they will send
     for (const conn of half) await send(conn, post("Content-Length: 3", "a"));
     Deno.kill(server.pid, "SIGSTOP");

@@ -214,7 +214,7 @@ test("an inherited socket is not the listener", async () => {
   ways.push(`connection ${many}`, `listener ${many}`);
   await Promise.all(ways.map(async (way) => {
     const port = getAvailablePort();
-    await using server = await start(
+    await using _server = await start(
       "poll.ts",
       ["--port", `${port}`],
       preparing(way.replace("connection", `$& ${port}`)),

@@ -5,7 +5,8 @@
  *   deno task soak --seconds 20
  *
  * Every byte of a friendly client must come back. At the end each server must
- * still answer, and hold no more sockets than before.
+ * still answer, and hold no more sockets than before. Each runs twice, the second
+ * time with few descriptors: then it may turn clients away, but not lose them.
  */
 import { Buffer } from "node:buffer";
 import { fail, options } from "../util.ts";
@@ -27,14 +28,18 @@ const { seconds } = options("friendly and hostile clients for every server", {
 
 const servers: [script: string, ...args: string[]][] = [
   ["blocking.ts"],
+  ["threads.ts", "--threads", "20"],
   ["nonblocking.ts", "--interval", "0.01"],
   ["select.ts"],
   ["poll.ts"],
-  ["epoll_http.ts", "--timeout", "2"],
+  ["epoll.ts"],
+  ["epoll.ts", "--edge"],
+  ["epoll_http.ts"],
   ["signal.ts"],
   ["async.ts"],
   ["io_uring.ts"],
 ];
+const FEW = 48; // descriptors, of which some 30 are the server's own
 
 const noise = new Uint8Array(16 << 20);
 for (let at = 0; at < noise.length; at += 65536) {
@@ -86,10 +91,16 @@ class Trial {
   bytes = 0;
   friends = 0;
   foes = 0;
+  turnedAway = 0;
   wrong: string[] = [];
   before = { sockets: 0, memory: 0 };
 
-  constructor(readonly script: string, readonly server: Running) {}
+  constructor(
+    readonly script: string,
+    readonly name: string,
+    readonly server: Running,
+    readonly few: boolean,
+  ) {}
 
   get http() {
     return this.script === "epoll_http.ts";
@@ -97,6 +108,7 @@ class Trial {
 
   async friendly() {
     let conn;
+    let inside = false; // from then on nothing may be lost
     this.friends++;
     try {
       conn = await connect(this.server.port);
@@ -107,6 +119,7 @@ class Trial {
           throw new Error(`${back.length} bytes of ${data.length}, or others`);
         }
         this.bytes += back.length;
+        inside = true;
       }
       if (random(2)) {
         await conn.closeWrite();
@@ -114,15 +127,18 @@ class Trial {
         if (more) throw new Error(`${more.length} bytes too many`);
       }
     } catch (error) {
-      this.wrong.push(`${error}`);
+      const mayTurnAway = this.few || this.script === "threads.ts";
+      if (mayTurnAway && !inside) this.turnedAway++;
+      else this.wrong.push(`${error}`);
     }
     conn?.close();
   }
 
   async hostile() {
-    const conn = await connect(this.server.port);
     this.foes++;
-    const kind = random(6);
+    const kind = random(7);
+    if (kind === 6 && this.script !== "blocking.ts") return await this.flood();
+    const conn = await connect(this.server.port);
     if (kind === 1) await send(conn, slice(1 + random(3000))); // rubbish
     if (kind === 2) {
       await send(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Le");
@@ -139,9 +155,18 @@ class Trial {
     else conn.close();
   }
 
+  /** More at once than may have a place. */
+  async flood() {
+    const crowd = await Promise.all(
+      Array.from({ length: 60 }, () => connect(this.server.port)),
+    );
+    await pause(random(50));
+    for (const conn of crowd) conn.close();
+  }
+
   async run(until: number) {
     // One who is served at a time has to be left in peace by the others.
-    const crowd = this.script === "blocking.ts" ? 1 : 6;
+    const crowd = this.script === "blocking.ts" ? 1 : 4;
     const repeat = async (visit: () => Promise<void>) => {
       while (Date.now() < until) await visit().catch(() => {});
     };
@@ -151,7 +176,7 @@ class Trial {
       repeat(async () => {
         await pause(1000 + random(2000));
         Deno.kill(this.server.pid, "SIGSTOP");
-        await pause(random(100));
+        await pause(random(random(4) ? 100 : 1500));
         Deno.kill(this.server.pid, "SIGCONT");
       }),
     ]);
@@ -160,11 +185,18 @@ class Trial {
 
 const trials: Trial[] = [];
 for (const [script, ...args] of servers) {
-  try {
-    const server = await start(script, ["--echo", "--quiet", ...args]);
-    trials.push(new Trial(script, server));
-  } catch (error) {
-    console.error(`${script} does not start: ${error}`);
+  for (const few of [false, true]) {
+    const name = `${script} ${args}${few ? " few" : ""}`;
+    try {
+      const server = await start(
+        script,
+        ["--echo", "--quiet", ...args],
+        (command) => `${few ? `ulimit -n ${FEW};` : ""} exec ${command}`,
+      );
+      trials.push(new Trial(script, name, server, few));
+    } catch (error) {
+      console.error(`${name} does not start: ${error}`);
+    }
   }
 }
 Deno.addSignalListener("SIGINT", async () => {
@@ -203,18 +235,19 @@ let failed = trials.length === 0;
 console.table(Object.fromEntries(
   await Promise.all(trials.map(async (trial) => {
     const after = await settle(trial);
-    const { friends, foes, bytes, before, wrong } = trial;
+    const { friends, foes, turnedAway, bytes, before, wrong } = trial;
     await trial.friendly(); // it must still answer
     const ended = trial.server.output().split("\n").slice(2).join("; ");
     failed ||= wrong.length > 0 || after.sockets > before.sockets ||
       after.memory > before.memory + 200; // no leak fits in that for minutes
     for (const what of wrong.slice(0, 3)) {
-      console.error(`${trial.script}: ${what}`);
+      console.error(`${trial.name}: ${what}`);
     }
-    if (ended) console.error(`${trial.script}: ${ended}`);
-    return [trial.script, {
+    if (ended) console.error(`${trial.name}: ${ended}`);
+    return [trial.name, {
       friendly: friends,
       hostile: foes,
+      "turned away": turnedAway,
       "MB back": bytes >> 20,
       wrong: wrong.length,
       "sockets before": before.sockets,

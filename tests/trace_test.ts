@@ -274,12 +274,18 @@ else {
       );
       assert(begin > 0);
       const accepted = new Set<string>();
+      const clients = new Set(
+        told(server).flatMap(({ requests = [] }) => requests)
+          .filter(({ op }) => op === "ACCEPT").map(({ result }) => `${result}`),
+      );
+      let entered = false;
       const ours = ({ call, args, result }: Straced) => {
         if (call === "accept4" && result > 0) accepted.add(`${result}`);
-        if (script === "io_uring" || !/^(recv|send|close)/.test(call)) {
-          return true;
-        }
+        if (call === "io_uring_enter") entered = true;
+        if (!/^(recv|send|close)/.test(call)) return true;
         const fd = args.split(",")[0];
+        // Whom io_uring has accepted, only its completions know.
+        if (script === "io_uring") return clients.has(fd) && entered;
         return call === "close" ? accepted.delete(fd) : accepted.has(fd);
       };
       const seen = calls.slice(begin).filter(ours).map(
