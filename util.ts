@@ -204,12 +204,12 @@ let spare = -1; // a descriptor kept for those who cannot stay
 /** The descriptor of Deno's listener, which Deno keeps to itself. */
 export function descriptor({ addr }: Deno.TcpListener): number {
   libc({});
-  // dup takes the lowest that is free, as the listener did before: it is below,
-  // the first of which the kernel says that it accepts, and on this port.
+  // dup takes the lowest that is free, as the listener did before: it is near,
+  // and below if Deno has closed nothing since. The kernel tells which accepts.
   spare = sys.dup(0);
   const [SOL_SOCKET, SO_ACCEPTCONN] = [1, 30];
   const accepts = new Uint32Array(1);
-  for (let fd = spare - 1; fd > 2; fd--) {
+  for (let fd = spare < 0 ? 0 : spare + 32; fd > 2; fd--) {
     socklen[0] = 4;
     sys.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, accepts, socklen);
     socklen[0] = sockaddr.length;
