@@ -61,6 +61,7 @@ export class Guest {
   /** Whether it could ask: not while it is away, or waits already. */
   ask(): boolean {
     if (!this.here || this.is === "waiting") return false;
+    if (this.is === "load") return true; // it does nothing else
     if (!this.#conn) {
       this.#asks = true;
       return true;
@@ -84,7 +85,7 @@ export class Guest {
     }, 300);
     const answered = await this.#answer!.promise;
     clearTimeout(late);
-    if (answered && this.here && this.is !== "load") this.#become("load");
+    if (this.is === "answered") this.#become("load");
     return answered;
   }
 
@@ -207,7 +208,7 @@ export class Crowd {
       this.#read(conn);
     } catch (error) {
       this.why ??= signal.aborted
-        ? `the kernel’s queue of connections is full`
+        ? "the kernel’s queue of connections is full"
         : brief((error as Error).message);
     }
   }

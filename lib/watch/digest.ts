@@ -5,6 +5,7 @@ import type { Piece } from "./messages.ts";
 const MANY = 80; // pieces at once, or since the last look while there are many
 const FEW = 4; // from one look to the next: then each is shown again
 const CALM = 10; // looks in a row with few
+const MOST = 4000; // pieces until somebody looks
 const LONG = 40; // ms: a piece that long is seen, whatever is around it
 
 /** The pieces of one thread, until they are taken. */
@@ -16,7 +17,9 @@ export class Digest {
   add(piece: Piece) {
     this.#pieces.push(piece);
     // Nobody may look for a while: that must not fill the memory.
-    if (this.#pieces.length > 5000) this.#pieces = digest(this.#pieces);
+    if (this.#pieces.length > MOST) {
+      this.#pieces = digest(this.#pieces).slice(-MOST / 2);
+    }
   }
 
   /** All there are since the last time; one for many, if they are too many. */

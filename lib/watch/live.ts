@@ -223,8 +223,8 @@ export class Live {
     return WHO.find((who) => this.#ports[who] === port) ?? "other";
   }
 
-  /** The ports of A and B, which are kept for a while after they left. */
-  learn() {
+  /** The ports of A and B, which are known until they come again. */
+  #learn() {
     for (const who of WHO) {
       const { port } = this.guests[who];
       if (port) this.#ports[who] = port;
@@ -233,19 +233,15 @@ export class Live {
 
   /** What is new since the last time. With `open`, also where it stands. */
   news(time: number, open: boolean): News {
-    this.learn();
+    this.#learn();
     const threads: News["threads"] = [];
-    let others = 0;
     const running = this.status === "running";
     for (const [thread, digest] of this.#digests) {
       const lane = this.#lanes.lanes.get(thread);
       const pieces = digest.take().map(this.#named);
       const owner = this.#owner(thread);
       if (!lane) this.#digests.delete(thread);
-      if (owner === "idle" || owner === "other") {
-        if (lane) others++;
-        continue;
-      }
+      if (owner === "idle" || owner === "other") continue;
       const span = lane && running && lane.now(time);
       const now = span ? this.#named(this.#piece(span)) : undefined;
       threads.push({ thread: owner, pieces, now });
@@ -268,7 +264,6 @@ export class Live {
       why: this.why,
       port: this.port,
       threads,
-      others,
       clients: {
         A: this.guests.A.visit(this.base),
         B: this.guests.B.visit(this.base),
@@ -340,6 +335,7 @@ export class Live {
       this.#counted.add(this.#answers, this.#calls);
     }
     if (this.#load === load) this.unload();
+    else if (!this.#load) A.rest(); // answered after the end
   }
 
   /** The untraced one has its turn. */

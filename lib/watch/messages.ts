@@ -97,8 +97,6 @@ export interface News {
   /** Where it listens. */
   port: number;
   threads: { thread: Thread; pieces: Piece[]; now?: Piece }[];
-  /** How many other threads there are. */
-  others: number;
   clients: Record<Who, Visit>;
   visited: Visited[];
   idle: { here: number; why?: string };

@@ -12,7 +12,7 @@ import { labels, STATES } from "../words.js";
 
 /** The texts of elements, by their `data-text`; names by `data-name`. */
 export const TEXTS = {
-  title: { en: "How a server waits", zh: "服务器怎么等" },
+  title: { en: "How a server waits", zh: "服务器是怎么等的" },
   connect: { en: "connect", zh: "连接" },
   ask: { en: "ask", zh: "提问" },
   leave: { en: "leave", zh: "离开" },
@@ -25,9 +25,9 @@ export const TEXTS = {
   clientA: { en: "Client A", zh: "客户端 A" },
   clientB: { en: "Client B", zh: "客户端 B" },
   scene: { en: "Play the scene", zh: "演一遍" },
-  more: { en: "+100 idle", zh: "+100 个闲客" },
-  fewer: { en: "−100 idle", zh: "−100 个闲客" },
-  crowd: { en: "Idle clients", zh: "闲着的客户端" },
+  more: { en: "+100 idle", zh: "+100 空闲" },
+  fewer: { en: "−100 idle", zh: "−100 空闲" },
+  crowd: { en: "Idle clients", zh: "空闲客户端" },
   load: { en: "as fast as they can", zh: "全速提问" },
   pause: { en: "Pause", zh: "暂停" },
   now: { en: "now", zh: "现在" },
@@ -90,7 +90,7 @@ const KEYS = [
   ["1 2 3", { en: "A connect, ask, leave", zh: "A 连接、提问、离开" }],
   ["4 5 6", { en: "B connect, ask, leave", zh: "B 连接、提问、离开" }],
   ["7", { en: "the scene", zh: "演一遍" }],
-  ["8 9", { en: "100 idle more, fewer", zh: "闲客增减 100" }],
+  ["8 9", { en: "100 idle more, fewer", zh: "空闲客户端增减 100" }],
   ["0", { en: "as fast as they can", zh: "全速提问" }],
   ["P", { en: "pause", zh: "暂停" }],
   ["← →", { en: "through the past", zh: "看过去" }],
@@ -113,7 +113,7 @@ export const named = (whom, language) =>
   !whom
     ? undefined
     : whom === "idle"
-    ? { en: "an idle client", zh: "一个闲客" }[language]
+    ? { en: "an idle client", zh: "一个空闲客户端" }[language]
     : whom === "other"
     ? { en: "another client", zh: "别的客户端" }[language]
     : { en: `client ${whom}`, zh: `客户端 ${whom}` }[language];
@@ -178,7 +178,7 @@ export function visiting({ is, since, waited, why }, time, language) {
     case "load":
       return en ? "asks without pause" : "不停地问";
     case "ended":
-      return en ? `turned away: ${why}` : `被请走了：${why}`;
+      return en ? `turned away: ${why}` : `没能留下：${why}`;
   }
 }
 
@@ -222,7 +222,7 @@ export function figured({ own, calls, cpu }, language) {
  * @param {Language} language */
 export function crowded({ here, why }, wanted, language) {
   if (!here && !why) return "";
-  const count = { en: `${here} idle`, zh: `${here} 个闲客` }[language];
+  const count = { en: `${here} idle`, zh: `${here} 个空闲客户端` }[language];
   if (!why || here >= wanted) return count;
   return count +
     { en: `; no more: ${why}`, zh: `；再多不行：${why}` }[language];
@@ -275,10 +275,15 @@ export function told(error, language) {
     .replace(/^([AB]) is not connected$/, "$1 还没有连接")
     .replace(/^([AB]) is connected already$/, "$1 已经连上了")
     .replace(/^([AB]) waits already$/, "$1 已经在等了")
-    .replace(/^nobody is idle$/, "没有闲客")
+    .replace(
+      /^the kernel’s queue of connections is full$/,
+      "内核的连接队列满了",
+    )
+    .replace(/^all (\d+) threads are taken$/, "$1 个线程都占用了")
+    .replace(/^nobody is idle$/, "没有空闲客户端")
     .replace(
       /^(\d+) idle clients at every model.*?(\d+) descriptors$/,
-      "每种模型最多 $1 个闲客：这个脚本最多有 $2 个描述符",
+      "每种模型最多 $1 个空闲客户端：这个脚本最多有 $2 个描述符",
     );
 }
 
