@@ -20,7 +20,7 @@ import {
 } from "./messages.ts";
 
 /** A model that is watched is asked that often in a second, and no more. */
-const ASKED = 50;
+const ASKED = 30;
 /** Lines of a trace in a second that it may cause by that. */
 const LINES = 2500;
 /** Over so many ms is counted. */

@@ -504,7 +504,14 @@ function fit() {
 
 // ----------------------------------------------------------------------- time
 
-const view = { live: true, to: 0, span: 12_000, slow: false, since: 0 };
+const view = {
+  live: true,
+  to: 0,
+  span: 12_000,
+  slow: false,
+  since: 0, // of the pause
+  before: 12_000, // the span, when that began
+};
 let lag = Infinity; // of the server's clock behind that of the page
 /** @type {Tick | undefined} */
 let tick;
@@ -557,13 +564,14 @@ const ago = (time) =>
 function pause() {
   if (!view.live) return;
   view.since = view.to;
+  view.before = view.span;
   view.live = false;
   paused();
 }
 function now() {
   view.live = true;
   view.slow = false;
-  view.span = Math.max(view.span, 1000);
+  view.span = view.before;
   paused();
 }
 /** @param {number} by of what can be seen */
@@ -580,7 +588,10 @@ function move(to) {
 function zoom(factor, at = view.to - view.span / 2) {
   const before = view.span;
   view.span = Math.min(FARTHEST, Math.max(CLOSEST, before * factor));
-  if (view.live && view.span < 1000) pause();
+  if (view.live && view.span < 1000) {
+    pause();
+    view.before = before;
+  }
   if (!view.live) view.to = at + (view.to - at) * view.span / before;
   refresh();
 }
@@ -588,7 +599,7 @@ function zoom(factor, at = view.to - view.span / 2) {
 /** Where a thread did something, before or after the middle.
  * @param {-1 | 1} way */
 function work(way) {
-  const middle = view.to - view.span / 2;
+  const middle = view.live ? view.to : view.to - view.span / 2;
   const close = view.span / 1000;
   /** @type {number | undefined} */
   let best;
@@ -873,10 +884,8 @@ function notice(text, stays = false) {
 for (const found of document.querySelectorAll("[data-wish]")) {
   const button = /** @type {HTMLElement} */ (found);
   button.onclick = () => {
-    if (button.id === "scene") {
-      outcome = undefined;
-      $("verdict").hidden = true;
-    }
+    outcome = undefined;
+    $("verdict").hidden = true;
     if (!view.live) now(); // who acts wants to see what comes of it
     notice("");
     /** @type {Wish} */

@@ -14,7 +14,8 @@ import {
 import { understood } from "./wishes.ts";
 
 const TICK = 50; // ms from one message to the next
-const TURN = 50; // ms for which one untraced server is asked without pause
+const TURN = 40; // ms for which one untraced server is asked without pause
+const REST = 80; // ms until the next one is
 const STEP = 100; // clients that come or go at a time
 const RESERVE = 200; // descriptors for all else
 const SLOW = 1 << 20; // bytes: a page that has not read them gets no more
@@ -310,7 +311,7 @@ export class House {
       for (const live of this.lives) {
         if (!this.#load) return;
         await live.turn(TURN);
-        await pause(TURN);
+        await pause(REST);
       }
     }
   }

@@ -31,7 +31,7 @@ export const TEXTS = {
   load: { en: "as fast as they can", zh: "全速提问" },
   pause: { en: "Pause", zh: "暂停" },
   now: { en: "now", zh: "现在" },
-  toNow: { en: "Back to now", zh: "回到现在" },
+  toNow: { en: "to now", zh: "回到现在" },
   slow: { en: "slow motion", zh: "慢放" },
   earlier: { en: "Earlier", zh: "往前" },
   later: { en: "Later", zh: "往后" },
@@ -76,9 +76,9 @@ export const TEXTS = {
   },
   aboutLoad: {
     en:
-      "As fast as they can: tracing costs time, so the servers you see are asked at most 50 times a second, and where that makes too many lines, less often. System calls are counted there. CPU time is that of a second server of each model, without a trace, asked without pause by one client, one model after the other.",
+      "As fast as they can: tracing costs time, so the servers you see are asked at most 30 times a second, and where that makes too many lines, less often. System calls are counted there. CPU time is that of a second server of each model, without a trace, asked without pause by one client, one model after the other, 40 ms each.",
     zh:
-      "全速提问：trace 本身要花时间，所以你看到的服务器每秒最多被问 50 次，行数太多时更少；系统调用在这里数。CPU 时间来自每种模型的另一个进程，它不带 trace，由一个客户端不停地问，各模型轮流。",
+      "全速提问：trace 本身要花时间，所以你看到的服务器每秒最多被问 30 次，行数太多时更少；系统调用在这里数。CPU 时间来自每种模型的另一个进程，它不带 trace，由一个客户端不停地问，各模型轮流，每次 40 毫秒。",
   },
   aboutCanteen: {
     en: "Press a script’s name to see its code.",
@@ -205,15 +205,15 @@ export function figured({ own, calls, cpu }, language) {
     n < 100 ? n.toFixed(1) : Math.round(n).toLocaleString(language);
   return {
     calls: !own
-      ? (en ? "Deno’s calls" : "Deno 的调用")
+      ? (en ? "Deno’s" : "Deno 调用")
       : calls === null
       ? "…"
       : `${number(calls)} ${en ? "calls" : "次调用"}`,
     cpu: cpu === null
       ? "…"
-      : cpu >= 9999.5
-      ? `${(cpu / 1000).toFixed(0)} ms CPU`
-      : `${Math.round(cpu).toLocaleString(language)} µs CPU`,
+      : cpu < 999.5
+      ? `${Math.round(cpu)} µs CPU`
+      : `${(cpu / 1000).toFixed(cpu < 9995 ? 1 : 0)} ms CPU`,
   };
 }
 
