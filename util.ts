@@ -204,19 +204,19 @@ let spare = -1; // a descriptor kept for those who cannot stay
 /** The descriptor of Deno's listener, which Deno keeps to itself. */
 export function descriptor({ addr }: Deno.TcpListener): number {
   libc({});
-  // dup takes the lowest that is free, as the listener did before: it is near,
-  // and below if Deno has closed nothing since. The kernel tells which accepts.
   spare = sys.dup(0);
+  if (spare === -1) fail(`${strerror(EMFILE)}; try ulimit -n 1024`);
+  // The kernel knows which it is: the one that accepts, and on this port.
   const [SOL_SOCKET, SO_ACCEPTCONN] = [1, 30];
   const accepts = new Uint32Array(1);
-  for (let fd = spare < 0 ? 0 : spare + 32; fd > 2; fd--) {
+  for (let fd = 3; fd < 2 ** 20; fd++) {
     socklen[0] = 4;
     sys.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, accepts, socklen);
     socklen[0] = sockaddr.length;
     sys.getsockname(fd, sockaddr, socklen);
     if (accepts[0] && address(sockaddr).endsWith(`:${addr.port}`)) return fd;
   }
-  fail(`no descriptor is left: ${strerror(EMFILE)}; try ulimit -n 1024`);
+  fail("cannot find the descriptor of Deno's listener");
 }
 const [SOCK_NONBLOCK, SOCK_CLOEXEC] = [0o4000, 0o2000000];
 let [turnedAway, silentUntil] = [0, 0];

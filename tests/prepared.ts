@@ -28,6 +28,7 @@ const { dup, dup2, fcntl, accept, getsockname, prctl, execvp } = Deno.dlopen(
     execvp: { parameters: ["buffer", "buffer"], result: "i32" },
   },
 ).symbols;
+const F_SETFD = 2;
 const F_SETFL = 4;
 const O_WRONLY = 1;
 const O_NONBLOCK = 0o4000;
@@ -38,6 +39,7 @@ const [what, ...words] = Deno.args;
 if (what === "descriptors") {
   const last = Number(words.shift());
   while (dup(2) < last);
+  for (let fd = 3; fd <= last; fd++) fcntl(fd, F_SETFD, 0); // not closed by execv
 } else if (what === "connection") {
   const port = Number(words.shift());
   const listener = Deno.listen({ hostname: "127.0.0.1", port });
