@@ -3,6 +3,7 @@
  * it is asked without pause a second server without a trace, for a probe must
  * not show up in what it measures.
  */
+import { setPriority } from "node:os";
 import { type Client, Lanes, type Span } from "../lanes.ts";
 import { cpuTime, type Model, type Server, short, start } from "../models.ts";
 import type { Told } from "../trace.ts";
@@ -393,6 +394,9 @@ class Twin {
   constructor(readonly model: Model, beat: number) {
     this.#server = start(model, {}, flags(model, beat));
     this.#server.failed.catch(() => this.#stopped = true);
+    try {
+      setPriority(this.#server.pid, 10); // the browser goes first
+    } catch { /* then it does not */ }
   }
 
   async start(idle: number) {

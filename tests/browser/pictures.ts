@@ -20,7 +20,7 @@ try {
     await page.setViewport({
       width: 1440,
       height: 880,
-      deviceScaleFactor: 1.5,
+      deviceScaleFactor: 1,
     });
     await page.emulateMediaFeatures([
       { name: "prefers-color-scheme", value: scheme },
