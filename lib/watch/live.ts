@@ -23,7 +23,7 @@ import {
 /** A model that is watched is asked that often in a second, and no more. */
 const ASKED = 30;
 /** Lines of a trace in a second that it may cause by that. */
-const LINES = 2500;
+const LINES = 1000;
 /** Over so many ms is counted. */
 const WINDOW = 5000;
 /** What blocking.ts is told to say when nobody types. */
@@ -408,8 +408,6 @@ class Twin {
       conn.setNoDelay();
       this.#conn = conn;
       await this.resize(idle);
-      await pause(1000); // it has compiled what it needs by then
-      this.#counted = new Window();
     } catch { /* there are no figures then */ }
   }
 
@@ -417,7 +415,13 @@ class Twin {
     if (!this.#conn) return;
     this.#settled = false;
     await this.#crowd.resize(idle, await this.#server.port);
-    await pause(300); // until it has met them all
+    // Threads take their time to start: until it is quiet, nothing is counted.
+    for (let before = NaN, tries = 0; tries < 60 && !this.#stopped; tries++) {
+      await pause(300);
+      const used = cpuTime(this.#server.pid);
+      if (used - before < 50) break;
+      before = used;
+    }
     this.#counted = new Window();
     this.#settled = true;
   }
@@ -426,7 +430,7 @@ class Twin {
   /** Asks without pause for a while; one that has not answered stays asked. */
   async turn(ms: number) {
     const conn = this.#conn;
-    if (!conn || this.#stopped) return;
+    if (!conn || this.#stopped || !this.#settled) return;
     const end = now() + ms;
     const chunk = new Uint8Array(16384);
     const message = new TextEncoder().encode(this.model.message);

@@ -118,10 +118,9 @@ function speak() {
     room.name.title = room.model.canteen[language];
   }
   $("keys").replaceChildren(
-    ...words.keys(language).flatMap(([key, text]) => [
-      element("kbd", {}, key),
-      ` ${text}  `,
-    ]),
+    ...words.keys(language).map(([key, text]) =>
+      element("span", { class: "key" }, element("kbd", {}, key), ` ${text}`)
+    ),
   );
   legend();
   ask();
@@ -770,6 +769,7 @@ let outcome;
 /** @type {Record<string, Who>} */
 const guesses = {};
 let predicting = kept("predicted") !== "yes";
+keep("predicted", "yes"); // who comes back is not asked again
 
 /** Asks who will be answered first. */
 function ask() {
@@ -795,7 +795,6 @@ function ask() {
 /** @param {boolean} whether */
 function predict(whether) {
   predicting = whether;
-  keep("predicted", whether ? "no" : "yes");
   for (const script of Object.keys(guesses)) delete guesses[script];
   ask();
 }
