@@ -66,8 +66,8 @@ async function ask(): Promise<Uint8Array<ArrayBuffer> | null> {
   const atTerminal = Deno.stdin.isTerminal();
   // What was typed before there was a question is nobody's answer.
   if (atTerminal) tcflush(STDIN, TCIFLUSH);
-  question();
   Deno.addSignalListener("SIGCONT", question); // again, after Ctrl-Z and fg
+  question();
   const read = () => Deno.stdin.read(chunk).catch(() => null); // a folder, say
   for (let n; !typed.includes("\n") && (n = await read());) {
     typed += decoder.decode(chunk.subarray(0, n), { stream: true });

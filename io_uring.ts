@@ -74,10 +74,17 @@ const SOCK_CLOEXEC = 0o2000000;
 const POLLIN = 1;
 const MSG_WAITALL = 0x100;
 
+/** Where a message arrives, and the address of that. */
+class Tray {
+  bytes = new Uint8Array(new ArrayBuffer(Math.ceil(options.bowl)));
+  at = pointer(this.bytes);
+}
+const trays: Tray[] = []; // by descriptor
+
 /** A client. One request to receive is with the kernel at any time. */
 class Client extends Peer {
-  tray = new Uint8Array(new ArrayBuffer(Math.ceil(options.bowl)));
-  at = pointer(this.tray);
+  // That of who had this descriptor before: a new one costs more than a message.
+  tray = trays[this.fd] ??= new Tray();
   why = ""; // an answer could not be sent
 }
 
@@ -133,16 +140,16 @@ function peername(fd: number): string {
 }
 
 /** Puts an empty tray on the belt. */
-function receive({ fd, at, tray }: Client) {
-  ring.ask(RECV, fd, at, tray.length, 0);
+function receive({ fd, tray }: Client) {
+  ring.ask(RECV, fd, tray.at, tray.bytes.length, 0);
 }
 
 /** It has come back: filled, unless the client has left. */
 function received(client: Client, result: number) {
   if (result > 0) {
-    client.show(client.tray.subarray(0, result));
+    client.show(client.tray.bytes.subarray(0, result));
     const [at, length] = options.echo
-      ? [client.at, result]
+      ? [client.tray.at, result]
       : [hello, HELLO.length];
     // Linked, the next request waits until all of this is sent: nothing is read
     // from a client that does not read.

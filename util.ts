@@ -1,34 +1,34 @@
 /**
- * What the servers share, so that each is left with how it waits: output, flags,
- * libc, the listener, and `Peer`, a client. A name such as `recv` keeps what can
- * go wrong with that call, and nothing else.
+ * What the servers share: output, flags, libc, the listener, and `Peer`, a client.
+ * A name such as `recv` keeps what can go wrong with that call, and nothing else.
  */
 import { parseArgs } from "jsr:@std/cli@^1/parse-args";
 
 const main = Deno.mainModule ?? location.href; // the latter in a Worker
 const script = decodeURIComponent(main.split("/").at(-1)!);
 const sleep = (ms: number) =>
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+  void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 if (!("toHex" in Uint8Array.prototype)) fail("needs Deno 2.5: deno upgrade");
 
 /** Writes all bytes to stdout; once nobody reads it, ends as SIGPIPE would. */
 export function print(bytes: Uint8Array) {
   while (bytes.length > 0) {
-    // Where somebody has made stdout non-blocking, and it is full, Deno's buffer
-    // of 1024 bytes has the text, to be flushed by the next call; but not a line.
     const line = bytes.subarray(0, 1023).indexOf(10) + 1;
     let piece = bytes.subarray(0, line || 1023);
     bytes = bytes.subarray(piece.length);
-    for (let done = false; !done;) {
-      try {
-        done = Deno.stdout.writeSync(piece) >= 0;
-      } catch (error) {
-        if (error instanceof Deno.errors.BrokenPipe) Deno.exit(128 + 13);
-        if (!(error instanceof Deno.errors.WouldBlock)) fail(reason(error));
-        if (!line) piece = new Uint8Array(0);
-        sleep(10);
-      }
-    }
+    // Part of a line is in Deno's buffer of 1024 bytes by then, to be flushed.
+    while (!written(piece)) if (!line) piece = new Uint8Array(0);
+  }
+}
+/** Whether stdout took it; where somebody made it non-blocking, it may be full. */
+function written(bytes: Uint8Array): boolean {
+  try {
+    return Deno.stdout.writeSync(bytes) >= 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(128 + 13);
+    if (!(error instanceof Deno.errors.WouldBlock)) fail(reason(error));
+    sleep(10);
+    return false;
   }
 }
 /** Prints a line. */
@@ -57,8 +57,7 @@ export const printable = (text: string) =>
 export function reason(error: unknown): string {
   const { code, message } = error as Error & { code?: string };
   const text = message.replace(/ \(os error \d+\)/, code ? ` (${code})` : "");
-  const remedy = /EADDRINUSE|EACCES/.test(text) ? "; try --port 0" : "";
-  return text[0].toLowerCase() + text.slice(1) + remedy;
+  return text[0].toLowerCase() + text.slice(1);
 }
 
 /** A script's flags: `{ interval: [3, "seconds between two rounds"] }`. */
@@ -101,8 +100,7 @@ let inbox: Uint8Array<ArrayBuffer>; // one for all: answered before the next rec
 /** `options` for a server: the flags all have in common, and its own. */
 export function serverOptions<F extends Flags>(about: string, own = {} as F) {
   const given = options(about, { ...common, ...own });
-  inbox = new Uint8Array(Math.ceil(given.bowl));
-  quiet = given.quiet;
+  [quiet, inbox] = [given.quiet, new Uint8Array(Math.ceil(given.bowl))];
   return given;
 }
 
@@ -111,8 +109,7 @@ if (Deno.args.some((arg) => /^--trace(=json)?$/.test(arg))) {
   const missing = () => fail("--trace needs lib/trace.ts beside util.ts");
   await import("./lib/trace.ts").catch(missing);
 }
-// Lengths are u32 and results i32 where C has size_t and ssize_t: 64-bit
-// integers would become BigInts, at 1.8 µs a request.
+// No size_t or ssize_t: 64 bits would become BigInts, at 1.8 µs a request.
 const [int, len, buf, ptr] = ["i32", "u32", "buffer", "pointer"] as const;
 const shared = {
   // int accept4(int sockfd, struct sockaddr *addr, socklen_t *len, int flags);
@@ -121,14 +118,11 @@ const shared = {
   recv: { parameters: [int, buf, len, int], result: int },
   // ssize_t send(int sockfd, const void *buf, size_t len, int flags);
   send: { parameters: [int, buf, len, int], result: int },
-  // int close(int fd); int dup(int oldfd);
+  // int close(int fd);
   close: { parameters: [int], result: int },
   dup: { parameters: [int], result: int },
-  // int getsockname(int sockfd, struct sockaddr *addr, socklen_t *len);
   getsockname: { parameters: [int, buf, buf], result: int },
-  // int getsockopt(int sockfd, int level, int name, void *val, socklen_t *len);
   getsockopt: { parameters: [int, int, int, buf, buf], result: int },
-  // int *__errno_location(void); const char *strerrorname_np(int errnum);
   __errno_location: { parameters: [], result: ptr },
   strerrorname_np: { parameters: [int], result: ptr },
   strerrordesc_np: { parameters: [int], result: ptr },
@@ -137,12 +131,10 @@ let sys: Deno.StaticForeignLibraryInterface<typeof shared>;
 let errnoView: Deno.UnsafePointerView;
 /** libc's functions of the given types; ends the script where there are none. */
 export function libc<const S extends Deno.ForeignLibraryInterface>(types: S) {
-  if (!/^(x86_64|aarch64)-unknown-linux/.test(Deno.build.target)) {
-    fail("needs Linux on x86-64 or arm64; try deno run -A async.ts");
-  }
-  if (Deno.permissions.requestSync({ name: "ffi" }).state !== "granted") {
-    fail("calls libc: run with --allow-net --allow-ffi, or -A");
-  }
+  const linux = /^(x86_64|aarch64)-unknown-linux/.test(Deno.build.target);
+  if (!linux) fail("needs Linux on x86-64 or arm64; try deno run -A async.ts");
+  const { state } = Deno.permissions.requestSync({ name: "ffi" });
+  if (state !== "granted") fail("run with --allow-net --allow-ffi, or -A");
   sys ??= Deno.dlopen("libc.so.6", shared).symbols;
   errnoView ??= new Deno.UnsafePointerView(sys.__errno_location()!);
   return Deno.dlopen("libc.so.6", types).symbols;
@@ -150,6 +142,7 @@ export function libc<const S extends Deno.ForeignLibraryInterface>(types: S) {
 /** Why the last system call returned -1. @see errno(3) */
 export const errno = () => errnoView.getInt32();
 const [EINTR, EAGAIN, ENFILE, EMFILE] = [4, 11, 23, 24];
+const later = () => errno() === EAGAIN || errno() === EINTR; // try again
 /** In words, and by name: `too many open files (EMFILE)`. @see strerror(3) */
 export function strerror(errno: number): string {
   const [text, name] = [sys.strerrordesc_np(errno), sys.strerrorname_np(errno)]
@@ -170,35 +163,39 @@ export const authority = ({ hostname, port }: At) =>
 export function listen({ hostname, port }: At, scheme = ""): Deno.TcpListener {
   try {
     const listener = Deno.listen({ hostname, port });
-    const at = `${scheme}${authority(listener.addr)}${scheme && "/"}`;
-    const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
-    const to = (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
-      (listener.addr.port === 5666 ? "" : ` --port ${listener.addr.port}`);
-    const reach = scheme ? `curl ${at}` : `${npx}deno run -A client.ts${to}`;
+    const { addr } = listener;
     // Deno sets up its signals half a second after the start, and panics if no
     // descriptors are left: before there is a client, see if there are; set up.
-    [1, 2, 3, 4].map(() => Deno.listen({ hostname, port: 0 }))
-      .forEach((listener) => listener.close());
+    const net = Deno.permissions.querySync({ name: "net" }).state;
+    const four = net === "granted" ? [0, 0, 0, 0] : []; // it would ask for them
+    const trial = four.map((port) => Deno.listen({ hostname, port }));
+    for (const each of trial) each.close();
     Deno.addSignalListener("SIGINT", Deno.exit);
     Deno.removeSignalListener("SIGINT", Deno.exit);
+    const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
+    const to = (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
+      (addr.port === 5666 ? "" : ` --port ${addr.port}`);
+    const at = `${scheme}${authority(addr)}${scheme && "/"}`;
+    const reach = scheme ? `curl ${at}` : `${npx}deno run -A client.ts${to}`;
     say(`${script}: listening on ${at}\nin another terminal: ${reach}`);
     return listener;
   } catch (error) {
-    fail(`cannot listen on ${authority({ hostname, port })}: ${reason(error)}`);
+    const why = reason(error);
+    const hint = /EADDRINUSE|EACCES/.test(why) ? "; try --port 0" : "";
+    fail(`cannot listen on ${authority({ hostname, port })}: ${why}${hint}`);
   }
 }
 // struct sockaddr_in:  family 2 bytes, port 2 (big-endian), address 4
 // struct sockaddr_in6: family 2 bytes, port 2 (big-endian), flow 4, address 16
 const sockaddr = new Uint8Array(28);
-const socklen = new Uint32Array(1); // the kernel shrinks it to what it wrote
+const socklen = new Uint32Array(1); // the kernel changes it: filled each time
 /** The address in a struct sockaddr: `127.0.0.1:42446`. @see ip(7) */
 export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
-  const words = () =>
-    sockaddr.subarray(8, 24).toHex().replace(/.{4}(?=.)/g, "$&:");
-  const hostname = sockaddr[0] === 2 // AF_INET; the other is AF_INET6
-    ? sockaddr.subarray(4, 8).join(".")
-    : new URL(`http://[${words()}]`).hostname;
-  return `${hostname}:${sockaddr[2] << 8 | sockaddr[3]}`;
+  const port = sockaddr[2] << 8 | sockaddr[3];
+  const ipv4 = sockaddr.subarray(4, 8).join(".");
+  if (sockaddr[0] === 2) return `${ipv4}:${port}`; // AF_INET; else AF_INET6
+  const words = sockaddr.subarray(8, 24).toHex().match(/.{4}/g)!.join(":");
+  return `${new URL(`http://[${words}]`).hostname}:${port}`; // shortens it
 }
 let spare = -1; // a descriptor kept for those who cannot stay
 /** The descriptor of Deno's listener, which Deno keeps to itself. */
@@ -210,10 +207,8 @@ export function descriptor({ addr }: Deno.TcpListener): number {
   const [SOL_SOCKET, SO_ACCEPTCONN] = [1, 30];
   const accepts = new Uint32Array(1);
   for (let fd = 3; fd < 2 ** 20; fd++) {
-    socklen[0] = 4;
-    sys.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, accepts, socklen);
-    socklen[0] = sockaddr.length;
-    sys.getsockname(fd, sockaddr, socklen);
+    sys.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, accepts, socklen.fill(4));
+    sys.getsockname(fd, sockaddr, socklen.fill(sockaddr.length));
     if (accepts[0] && address(sockaddr).endsWith(`:${addr.port}`)) return fd;
   }
   fail("cannot find the descriptor of Deno's listener");
@@ -225,32 +220,32 @@ let [turnedAway, silentUntil] = [0, 0];
  * Who would need the last descriptor is told so, and closed. @see accept4(2)
  */
 export function* accept(listener: number, flags = SOCK_NONBLOCK) {
-  const full = () => errno() === EMFILE || errno() === ENFILE;
   const next = () => {
-    socklen[0] = sockaddr.length;
-    const fd = sys.accept4(listener, sockaddr, socklen, flags | SOCK_CLOEXEC);
+    const length = socklen.fill(sockaddr.length);
+    const fd = sys.accept4(listener, sockaddr, length, flags | SOCK_CLOEXEC);
     if (fd === -1) return null;
-    log(`got connection from ${address(sockaddr)}`);
-    return new Peer(fd, address(sockaddr));
+    const name = address(sockaddr);
+    log(`got connection from ${name}`);
+    return new Peer(fd, name);
   };
   for (let i = 0; i < 64; i++) {
     const peer = next();
     if (peer) yield peer;
     else if (errno() === EAGAIN) return;
-    else if (full()) { // said also where nobody is at the door
+    else if (errno() === EMFILE || errno() === ENFILE) {
       const why = strerror(errno());
       sys.close(spare);
       const stranger = next();
-      const still = !stranger && full(); // the whole system is
+      const still = !stranger && (errno() === EMFILE || errno() === ENFILE);
       stranger?.refuse(why);
       spare = sys.dup(0);
       if (stranger) turnedAway++;
-      else if (!still) return;
+      else if (!still) return; // it had not even looked whether one is there
       if (performance.now() >= silentUntil) {
         warn(`cannot accept: ${why}; turned away: ${turnedAway}`);
         silentUntil = performance.now() + 5000;
       }
-      if (still) return void sleep(10);
+      if (still) return sleep(10); // none is left in the whole system
     } // else it has gone already
   }
 }
@@ -270,15 +265,14 @@ export class Peer {
   /** What came, valid until the next `recv`; null: nothing yet. @see recv(2) */
   recv(): Uint8Array<ArrayBuffer> | null {
     const n = sys.recv(this.fd, inbox, inbox.length, 0);
-    if (n === -1 && (errno() === EAGAIN || errno() === EINTR)) return null;
+    if (n === -1 && later()) return null;
     if (n === -1) this.#lost ||= strerror(errno());
     return inbox.subarray(0, Math.max(n, 0));
   }
   /** Sends a message, or what of it is unsent: there was no room. @see send(2) */
   send(message = this.unsent!) {
     const n = sys.send(this.fd, message, message.length, 0);
-    const later = n >= 0 || errno() === EAGAIN || errno() === EINTR;
-    if (!later) this.#lost ||= strerror(errno()); // it has gone: recv will tell
+    if (n === -1 && !later()) this.#lost ||= strerror(errno()); // so will recv
     const done = n === message.length || this.#lost;
     const rest = message === this.unsent ? "subarray" : "slice"; // of the inbox
     this.unsent = done ? null : message[rest](Math.max(n, 0));

@@ -1,13 +1,15 @@
 /**
  * What each model costs on this machine, beside other servers: CPU time a
  * request of the server process, with real sockets, the server on one core and
- * the client on another. Results go to bench/results.json and, drawn, to docs/;
- * those of a quick or a narrowed run to bench/last/.
+ * the client on another. Results go to bench/results.json, part by part, and,
+ * drawn, to docs/; those of a quick or a narrowed run to bench/last/.
  *
  *   deno task bench                      everything, in some ten minutes
- *   deno task bench --quick              everything, in less than two
+ *   deno task bench --quick              everything, in some two
  *   deno task bench --only echo          one part, or several: http,echo
  *   deno task bench --only select,poll   some servers: ours by script
+ *   deno task bench --only idle --keep   a part of bench/results.json once more,
+ *                                        or what a run that ended early lacks
  */
 import { fail, options, say } from "../util.ts";
 import { draw } from "./charts.ts";
@@ -18,6 +20,8 @@ import {
   PARTS,
   type Results,
   type Row,
+  type Run,
+  type Start,
   tables,
   targets,
 } from "./results.ts";
@@ -38,12 +42,13 @@ import {
 } from "./servers.ts";
 
 const given = options("measures what each model costs, beside other servers", {
-  quick: [false, "less than two minutes: fewer rounds, and shorter ones"],
+  quick: [false, "some two minutes: fewer rounds, and shorter ones"],
   only: ["all", "parts and servers to measure, separated by commas"],
+  keep: [false, "leave the other parts in bench/results.json"],
 });
 const how = given.quick
   ? { rounds: 2, few: 1, starts: 3, warm: 0.3, seconds: 0.25 }
-  : { rounds: 5, few: 3, starts: 9, warm: 0.8, seconds: 1 };
+  : { rounds: 4, few: 3, starts: 9, warm: 0.7, seconds: 0.8 };
 
 if (Deno.build.os !== "linux") fail("needs Linux: the measure is in its /proc");
 
@@ -78,9 +83,20 @@ const parts: readonly Part[] = words.some(isPart)
   ? words.filter(isPart)
   : PARTS;
 
-const results: Results = {
+if (given.keep && (given.quick || named.length)) {
+  fail("--keep takes whole parts: neither --quick nor some servers", 2);
+}
+const record = given.keep || !given.quick && given.only === "all";
+const [file, pictures] = record
+  ? [here("results.json"), here("../docs")]
+  : [here("last/results.json"), here("last")];
+
+const run: Run = {
   date: new Date().toISOString(),
   command: ["deno task bench", ...Deno.args].join(" "),
+};
+const results: Results = {
+  runs: {},
   machine: {},
   versions: {},
   notes: [],
@@ -279,11 +295,11 @@ async function job(part: Loaded, row: Row, server: Server, round: number) {
     pid: running.pid,
     connections: row.connections,
     close: part === "connections",
-    idle: part === "idle" ? steps : part === "memory" ? crowd : [0],
+    idle: idle(part, row),
     warm: part === "memory" ? how.warm / 2 : how.warm,
     seconds: part === "memory"
       ? 0.05
-      : how.seconds * (part === "idle" ? 0.6 : 1),
+      : how.seconds * (part === "idle" ? 0.3 : 1),
   };
   try {
     await measure(row, running, plan);
@@ -294,6 +310,14 @@ async function job(part: Loaded, row: Row, server: Server, round: number) {
     failed.push(`${part}, ${full(server)}: ${(error as Error).message}`);
   }
   await running.stop();
+}
+
+/** Beside how many idle connections: from one number to the next. */
+function idle(part: Part, { protocol, connections }: Row): number[] {
+  if (connections === 1) return [0]; // it takes no others
+  if (part === "memory") return crowd;
+  if (part !== "idle") return [0];
+  return protocol === "echo" ? steps : [0, steps.at(-1)!];
 }
 
 const isHttp = (part: Part) => part.startsWith("http") || part === "pipelined";
@@ -314,7 +338,7 @@ const members: Record<Loaded, (server: Server) => boolean> = {
 const takes = (part: Part) => {
   const once = 0.35 + how.warm + how.seconds;
   if (part === "start") return 0.15;
-  if (part === "idle") return once + steps.length * (how.seconds + 0.2);
+  if (part === "idle") return once + 0.55 * how.seconds * steps.length;
   return part === "memory" ? 1.3 + how.warm / 2 : once;
 };
 
@@ -323,6 +347,8 @@ interface Job {
   what: string;
   run: () => Promise<void>;
 }
+
+const measured: Partial<Record<Part, Row[] | Start[]>> = {};
 
 function plan(servers: Server[]): Job[] {
   const jobs: Job[] = [];
@@ -336,12 +362,18 @@ function plan(servers: Server[]): Job[] {
       label,
       protocol,
       ours,
-      connections: part === "idle" || part === "memory" ? 16 : connections,
+      connections: part === "idle" || part === "memory"
+        ? Math.min(16, connections)
+        : connections,
       rounds: [],
     }));
     if (!rows.length) continue;
-    results.parts[part] = rows;
-    const rounds = isHttp(part) || part === "echo" ? how.rounds : how.few;
+    measured[part] = rows;
+    const rounds = part === "http" || part === "echo"
+      ? how.rounds
+      : part === "memory" // that does not vary
+      ? 1
+      : how.few;
     for (let round = 0; round < rounds; round++) {
       const turns = those.map((server, i): Job => ({
         part,
@@ -362,7 +394,7 @@ function starts(servers: Server[]): Job[] {
   const empty = [Deno.execPath(), "run", "-A", here("peers/empty.ts")];
   const rows = [{ label: "empty script", ms: [] as number[] }];
   rows.push(...ours.map(({ label }) => ({ label, ms: [] as number[] })));
-  results.start = rows;
+  measured.start = rows;
   return Array.from({ length: how.starts }, (_, round) => round).flatMap(
     (round) =>
       rows.map(({ label, ms }, i): Job => ({
@@ -392,9 +424,11 @@ await describe();
 
 // Beside the connections a process needs a few descriptors of its own.
 const top = Math.floor((limit - 100) / 100) * 100;
-const wanted = given.quick ? [0, 900, 9900] : [0, 100, 900, 5000, 9900];
+const wanted = given.quick
+  ? [0, 200, 900, 5000, 9900]
+  : [0, 100, 200, 500, 900, 2000, 5000, 9900];
 const steps = wanted.filter((idle) => idle <= top);
-const crowd = [0, 900, 5000].filter((idle) => idle <= top);
+const crowd = [0, 200, 900, 5000].filter((idle) => idle <= top);
 if (steps.length < wanted.length) {
   if (top > steps.at(-1)!) steps.push(top);
   notes.push(
@@ -408,26 +442,19 @@ const servers = await available();
 const jobs = plan(servers);
 if (!jobs.length) fail(`nothing to measure for --only ${given.only}`, 2);
 planned = jobs.reduce((sum, { part }) => sum + takes(part), 0);
-for (const { part, what, run } of jobs) {
+
+if (given.keep) await keep();
+// No picture of an earlier run is to stand beside these figures.
+if (!record) await Deno.remove(pictures, { recursive: true }).catch(() => {});
+await Deno.mkdir(pictures, { recursive: true });
+
+for (const [i, { part, what, run }] of jobs.entries()) {
   progress(what);
   await run();
   done += takes(part);
+  if (jobs[i + 1]?.part !== part) await save(part);
 }
 if (terminal) Deno.stderr.writeSync(new TextEncoder().encode("\r\x1b[K"));
-for (const part of PARTS) {
-  if (part === "start") continue;
-  const rows = results.parts[part];
-  if (rows) results.parts[part] = rows.filter((row) => row.rounds.length);
-}
-
-const whole = !given.quick && given.only === "all";
-const [file, pictures] = whole
-  ? [here("results.json"), here("../docs")]
-  : [here("last/results.json"), here("last")];
-// No picture of an earlier run is to stand beside these figures.
-if (!whole) await Deno.remove(pictures, { recursive: true }).catch(() => {});
-await Deno.mkdir(pictures, { recursive: true });
-await Deno.writeTextFile(file, JSON.stringify(results, null, 1) + "\n");
 
 say(tables(results));
 const reached = targets(results);
@@ -441,6 +468,40 @@ say([file, ...drawn].map((path) => `Written: ${path}`).join("\n"));
 cleanUp();
 Deno.exit(failed.length ? 1 : 0);
 
+/** What the last run has measured stays, if it was on this machine. */
+async function keep() {
+  const text = await read(file);
+  if (!text) return;
+  const last: Results = JSON.parse(text);
+  const { machine, versions } = results;
+  const same = (a: unknown, b: unknown) =>
+    JSON.stringify(a) === JSON.stringify(b);
+  if (!same(last.machine, machine) || !same(last.versions, versions)) {
+    fail(
+      "bench/results.json is of another machine: measure all, without --keep",
+    );
+  }
+  results.runs = last.runs;
+  results.parts = last.parts;
+  results.start = last.start;
+  failed.push(
+    ...last.failed.filter((line) =>
+      !parts.some((p) => line.startsWith(`${p},`))
+    ),
+  );
+}
+
+/** Writes down a part that is done: what comes after it may be broken off. */
+async function save(part: Part) {
+  results.runs[part] = run;
+  if (part === "start") results.start = measured.start as Start[];
+  else {
+    const rows = measured[part] as Row[];
+    results.parts[part] = rows.filter((row) => row.rounds.length);
+  }
+  await Deno.writeTextFile(file, JSON.stringify(results, null, 1) + "\n");
+}
+
 function machine(): string {
   const facts = [
     ...Object.entries(results.machine),
@@ -449,6 +510,6 @@ function machine(): string {
     ),
   ];
   const took = Math.round((performance.now() - began) / 1000);
-  return `${results.date.slice(0, 16)}Z, ${took} s, ` +
+  return `${run.date.slice(0, 16)}Z, ${took} s, ` +
     facts.map(([name, value]) => `${name} ${value}`).join(", ");
 }

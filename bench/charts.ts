@@ -13,6 +13,7 @@ import {
   type Part,
   type Results,
   type Row,
+  slope,
 } from "./results.ts";
 
 // Each picture brings its own background: a page does not tell a picture which
@@ -76,19 +77,101 @@ async function svg(spec: TopLevelSpec): Promise<string> {
   return text.replace(/<svg [^>]*>/, (head) => head + style) + "\n";
 }
 
-function about({ machine, versions, date, command }: Results): string[] {
+// Names of programs and of system calls are what they are in any language.
+const english = {
+  cores: "cores",
+  title: {
+    http: "HTTP, the head that Chromium sends, 64 connections: CPU a request",
+    echo: "Echo of 64 bytes, 64 connections: CPU a request",
+  },
+  less: "CPU time of the server, µs a request: less is better",
+  ours: "this collection",
+  theirs: "others",
+  // An echo has nothing to parse; and where all are active, epoll, which is told
+  // of each of them, costs more than to look at the whole list.
+  floor: {
+    http: "the floor: epoll in C, nothing parsed",
+    echo: "epoll in C",
+  },
+  beside: "What idle connections cost: 16 active ones beside them",
+  linear: "The same on linear axes: what grows with n, and what does not",
+  growing: (each: string) =>
+    `O(n), a line that rises: all n are looked at, each time. An idle one adds ${each} to a request (poll.ts).`,
+  level: "O(1), a level line: the kernel hands over those that are ready.",
+  idle: "idle connections",
+  cost: "CPU time of the server, µs a request",
+  waits: "waits in",
+  written: "written in",
+  languages: ["Deno, this collection", "Python", "C"],
+  ways: {
+    blocking: "blocking recv",
+    nonblocking: "nowhere: it asks",
+    signal: "nowhere: SIGIO",
+    async: "Deno's await",
+  },
+  single: ", its only client",
+  full: "No more fit in:",
+  end: (n: string) => `${n} connections`,
+};
+const chinese: typeof english = {
+  cores: "核",
+  title: {
+    http: "HTTP，Chromium 实际发送的请求头，64 个连接：每个请求的 CPU 时间",
+    echo: "回显 64 字节，64 个连接：每个请求的 CPU 时间",
+  },
+  less: "服务器的 CPU 时间，微秒/请求：越少越好",
+  ours: "本项目",
+  theirs: "其他",
+  floor: {
+    http: "下限：C 写的 epoll，什么都不解析",
+    echo: "C 写的 epoll",
+  },
+  beside: "空闲连接的代价：旁边有 16 个忙碌的连接",
+  linear: "同样的数据，线性坐标：什么随 n 增长，什么不随 n 增长",
+  growing: (each) =>
+    `O(n)，上升的线：每次等待都要把 n 个连接看一遍。每个空闲连接给一个请求添 ${each}（poll.ts）。`,
+  level: "O(1)，水平的线：内核只交出就绪的连接。",
+  idle: "空闲连接数",
+  cost: "服务器的 CPU 时间，微秒/请求",
+  waits: "等在哪里",
+  written: "用什么写的",
+  languages: ["Deno，本项目", "Python", "C"],
+  ways: {
+    blocking: "阻塞的 recv",
+    nonblocking: "不等，反复询问",
+    signal: "不等，SIGIO 通知",
+    async: "Deno 的 await",
+  },
+  single: "，唯一的客户端",
+  full: "再也装不下：",
+  end: (n) => `${n} 个连接`,
+};
+const languages = { "": english, ".zh-CN": chinese };
+type Words = typeof english;
+
+function about(
+  { machine, versions, runs }: Results,
+  part: Part,
+  words: Words,
+): string[] {
+  const { date, command } = runs[part]!;
   return [
-    `${machine.cpu}, ${machine.cores} cores · ${machine.kernel} · Deno ${versions.deno}`,
+    `${machine.cpu}, ${machine.cores} ${words.cores} · ${machine.kernel} · Deno ${versions.deno}`,
     `${date.slice(0, 10)} · ${command}`,
   ];
 }
 
 /** CPU time a request, one bar a server, its rounds as a whisker. */
-function bars(results: Results, rows: Row[], title: string): TopLevelSpec {
+function bars(
+  results: Results,
+  part: "http" | "echo",
+  words: Words,
+): TopLevelSpec {
+  const rows = results.parts[part]!;
   const values = rows.filter((row) => row.connections > 1).map((row) => ({
     ...cpu(row),
     label: row.label,
-    who: row.ours ? "this collection" : "others",
+    who: row.ours ? words.ours : words.theirs,
     text: cpu(row)?.median.toFixed(1),
   }));
   const base = rows.find((row) => floor(rows, row) === row);
@@ -103,11 +186,7 @@ function bars(results: Results, rows: Row[], title: string): TopLevelSpec {
       data: { values: [{}] },
       mark: {
         type: "text",
-        // An echo has nothing to parse; and where all are active, epoll, which
-        // is told of each of them, costs more than to look at the whole list.
-        text: base?.protocol === "http"
-          ? "the floor: epoll in C, nothing parsed"
-          : "epoll in C",
+        text: words.floor[part],
         y: -6,
         align: "left",
         baseline: "bottom",
@@ -126,11 +205,11 @@ function bars(results: Results, rows: Row[], title: string): TopLevelSpec {
   const color = {
     field: "who",
     type: "nominal",
-    scale: { domain: ["this collection", "others"], range: [ours, theirs] },
+    scale: { domain: [words.ours, words.theirs], range: [ours, theirs] },
     legend: { title: null, orient: "bottom", symbolType: "square" },
   } as const;
   return {
-    title: { text: title, subtitle: about(results) },
+    title: { text: words.title[part], subtitle: about(results, part, words) },
     width: 560,
     height: { step: 26 },
     data: { values },
@@ -142,10 +221,7 @@ function bars(results: Results, rows: Row[], title: string): TopLevelSpec {
           x: {
             field: "median",
             type: "quantitative",
-            axis: {
-              title: "CPU time of the server, µs a request: less is better",
-              tickCount: 8,
-            },
+            axis: { title: words.less, tickCount: 8 },
           },
           color,
         },
@@ -171,10 +247,10 @@ function bars(results: Results, rows: Row[], title: string): TopLevelSpec {
   };
 }
 
-const languages = ["Deno, this collection", "Python", "C"];
 // Who waits alike has one colour, whatever it is written in.
-const ways: Record<string, string> = {
-  "non-blocking": "#868e96",
+const ways = {
+  blocking: "#0c96a8",
+  nonblocking: "#868e96",
   select: "#e5484d",
   poll: "#c27c0e",
   signal: "#d0519b",
@@ -182,90 +258,137 @@ const ways: Record<string, string> = {
   async: "#2e9e4f",
   io_uring: "#8e6fe0",
 };
+type Way = keyof typeof ways;
 
-function way({ name }: Row): string {
-  const bare = name.replace("python-", "").replace(
-    "nonblocking",
-    "non-blocking",
-  );
-  return Object.keys(ways).find((way) => bare.startsWith(way)) ?? "epoll";
+function way({ name }: Row): Way {
+  const bare = name.replace("python-", "").replace("threads", "blocking");
+  return (Object.keys(ways) as Way[]).find((way) => bare.startsWith(way)) ??
+    "epoll"; // C's
 }
 
-/** CPU time a request against idle connections. */
-function curves(results: Results, rows: Row[]): TopLevelSpec {
-  rows = rows.filter(({ name }) => name !== "c-echo");
+/** CPU time a request against idle connections: echo beside echo. */
+function curves(
+  results: Results,
+  words: Words,
+  linear: boolean,
+): TopLevelSpec {
+  const rows = results.parts.idle!.filter(({ protocol }) =>
+    protocol === "echo"
+  );
+  const called = (way: Way) =>
+    (words.ways as Partial<Record<Way, string>>)[way] ?? way;
   const values = rows.flatMap((row) =>
     levels([row]).map((idle) => ({
       idle,
       cpu: cpu(row, idle)?.median,
       label: row.label,
-      way: way(row),
-      language: languages[row.ours ? 0 : row.name.startsWith("c-") ? 2 : 1],
+      way: called(way(row)),
+      language: words.languages[row.ours ? 0 : row.name === "c-echo" ? 2 : 1],
     }))
   );
-  const shown = Object.keys(ways).filter((way) =>
-    values.some((value) => value.way === way)
+  const shown = (Object.keys(ways) as Way[]).filter((one) =>
+    rows.some((row) => way(row) === one)
   );
-  const ends = rows.filter((row) => row.end).map((row) => ({
-    at: row.end!.end,
-    text: `${row.label}: ${row.end!.end.toLocaleString("en")} connections`,
-  }));
-  const first = ends.length ? Math.min(...ends.map(({ at }) => at)) : 0;
-  const ended: Layers = first
+  const count = (n: number) => n.toLocaleString("en");
+  const ends = rows.filter((row) => row.end).toSorted((a, b) =>
+    a.end!.end - b.end!.end
+  );
+  const full = [
+    words.full,
+    ...ends.map(({ label, end }) => `${label}: ${words.end(count(end!.end))}`),
+  ];
+  const ended: Layers = ends.length && !linear
     ? [
       {
-        data: { values: [{}] },
+        data: { values: ends.map(({ end }) => ({ at: end!.end })) },
         mark: { type: "rule", color: faint, strokeDash: [4, 3] },
-        encoding: { x: { datum: first } },
+        encoding: { x: { field: "at", type: "quantitative" } },
       },
       {
         data: { values: [{}] },
         mark: {
           type: "text",
-          text: ["No more fit in:", ...ends.map(({ text }) => text)],
-          align: "right",
+          text: full,
+          align: "left",
           baseline: "top",
-          dx: -6,
+          x: 8,
           y: 4,
           color: ink,
           fontSize: 12,
           lineHeight: 16,
         },
-        encoding: { x: { datum: first } },
       },
     ]
+    : [];
+  // Where the axis is marked, with room between the marks.
+  const marked = levels(rows).filter((n, i, { length }) =>
+    n < 5000 || i === length - 1
+  );
+  const single = rows.find(({ connections }) => connections === 1);
+  const alone: Layers = single && !linear
+    ? [{
+      data: { values: [{ idle: 0, cpu: cpu(single)?.median }] },
+      mark: {
+        type: "text",
+        text: single.label + words.single,
+        align: "left",
+        dy: -12,
+        color: ink,
+        fontSize: 12,
+      },
+      encoding: {
+        x: { field: "idle", type: "quantitative" },
+        y: { field: "cpu", type: "quantitative" },
+      },
+    }]
     : [];
   const x = {
     field: "idle",
     type: "quantitative",
-    // A logarithm that has a place for nought.
-    scale: { type: "symlog", constant: 30, nice: false },
+    // symlog: a logarithm that has a place for nought.
+    scale: linear
+      ? { type: "linear" as const, nice: false }
+      : { type: "symlog" as const, constant: 30, nice: false },
     axis: {
-      title: "idle connections",
-      values: levels(rows),
+      title: words.idle,
+      values: linear ? undefined : marked,
       labelExpr: "format(datum.value, ',')", // as they are, not as 9e+2
-      labelOverlap: false,
+      labelOverlap: linear,
     },
   } as const;
   const y = {
     field: "cpu",
     type: "quantitative",
-    scale: { type: "log", nice: true },
+    scale: { type: linear ? "linear" : "log", nice: true },
     axis: {
-      title: "CPU time of the server, µs a request",
-      values: [0, 1, 2, 3].flatMap((n) => [1, 2, 5].map((m) => m * 10 ** n)),
+      title: words.cost,
+      values: linear
+        ? undefined
+        : [0, 1, 2, 3].flatMap((n) => [1, 2, 5].map((m) => m * 10 ** n)),
     },
   } as const;
   const color = {
     field: "way",
     type: "nominal",
-    scale: { domain: shown, range: shown.map((way) => ways[way]) },
-    legend: { title: "waits in", symbolType: "circle" },
+    scale: {
+      domain: shown.map(called),
+      range: shown.map((way) => ways[way]),
+    },
+    legend: { title: words.waits, symbolType: "circle" },
   } as const;
+  // Two slopes where there are two: what is looked at must first be fetched.
+  const list = rows.find(({ name }) => name === "poll");
+  const each = [...new Set([900, levels(list ? [list] : []).at(-1) ?? 0])]
+    .map((n) => [n, list && slope(list, n)] as const)
+    .filter(([, ns]) => ns !== undefined)
+    .map(([n, ns]) => `${Math.round(ns!)} ns (n = ${count(n)})`).join(", ");
   return {
     title: {
-      text: "What idle connections cost: 16 active ones beside them",
-      subtitle: about(results),
+      text: linear ? words.linear : words.beside,
+      subtitle: [
+        ...linear && each ? [words.growing(each), words.level] : [],
+        ...about(results, "idle", words),
+      ],
     },
     width: 560,
     height: 360,
@@ -281,9 +404,9 @@ function curves(results: Results, rows: Row[]): TopLevelSpec {
           strokeDash: {
             field: "language",
             type: "nominal",
-            scale: { domain: languages, range: [[1, 0], [6, 3], [2, 2]] },
+            scale: { domain: words.languages, range: [[1, 0], [6, 3], [2, 2]] },
             legend: {
-              title: "written in",
+              title: words.written,
               symbolType: "stroke",
               encoding: { symbols: { stroke: { value: ink } } },
             },
@@ -295,30 +418,31 @@ function curves(results: Results, rows: Row[]): TopLevelSpec {
         encoding: { x, y, color },
       },
       ...ended,
+      ...alone,
     ],
   };
 }
 
-/** Writes a chart for each part that has one; their paths. */
+/** Writes the charts of what was measured, in each language; their paths. */
 export async function draw(
   results: Results,
   folder: string,
 ): Promise<string[]> {
-  const { http, echo, idle } = results.parts;
-  const charts: [Part, TopLevelSpec][] = [];
-  const title = "64 connections: what a request costs";
-  if (http?.length) {
-    charts.push(["http", bars(results, http, `HTTP, ${title}`)]);
-  }
-  if (echo?.length) {
-    charts.push(["echo", bars(results, echo, `Echo of 64 bytes, ${title}`)]);
-  }
-  if (idle?.length) charts.push(["idle", curves(results, idle)]);
+  const { parts } = results;
   const paths = [];
-  for (const [part, spec] of charts) {
-    const path = `${folder}/bench-${part}.svg`;
-    await Deno.writeTextFile(path, await svg(spec));
-    paths.push(path);
+  for (const [language, words] of Object.entries(languages)) {
+    const charts: Record<string, TopLevelSpec> = {};
+    if (parts.http?.length) charts.http = bars(results, "http", words);
+    if (parts.echo?.length) charts.echo = bars(results, "echo", words);
+    if (parts.idle?.some(({ protocol }) => protocol === "echo")) {
+      charts.idle = curves(results, words, false);
+      charts["idle-linear"] = curves(results, words, true);
+    }
+    for (const [name, spec] of Object.entries(charts)) {
+      const path = `${folder}/bench-${name}${language}.svg`;
+      await Deno.writeTextFile(path, await svg(spec));
+      paths.push(path);
+    }
   }
   return paths;
 }

@@ -274,17 +274,21 @@ function cpu(): number {
   return Number(timespec[0]) + Number(timespec[1]) / 1e9;
 }
 
-/** Seconds that a process's first thread ran, and those it waited for a core. */
-function schedule(pid: number): [number, number] {
+/** Seconds that a thread ran, and those that it waited for a core. */
+function schedule(pid: number, thread = `${pid}`): [number, number] {
   const [ran, waited] = Deno.readTextFileSync(
-    `/proc/${pid}/task/${pid}/schedstat`,
+    `/proc/${pid}/task/${thread}/schedstat`,
   ).split(" ").map(Number);
   return [ran / 1e9, waited / 1e9];
 }
 
 const clocks = () => {
-  const [ran, waited] = schedule(plan.pid);
-  return { cpu: cpu(), wanted: ran + waited, held: schedule(Deno.pid)[1] };
+  const threads = [...Deno.readDirSync(`/proc/${plan.pid}/task`)];
+  const wanted = threads.map(({ name }) => {
+    const [ran, waited] = schedule(plan.pid, name);
+    return ran + waited;
+  }).reduce((a, b) => a + b);
+  return { cpu: cpu(), wanted, held: schedule(Deno.pid)[1] };
 };
 
 function rss(): number {
@@ -300,18 +304,25 @@ function open(until: number) {
   }
 }
 
+/** Waits until each of the newest is answered: it may take long to let them in. */
+function settle(from: number) {
+  for (let slot = from; slot < slots; slot++) {
+    if (from) answered = slot;
+    while (!reply(slot, sys.recv(fds[slot], inbox, inbox.byteLength, 0)));
+  }
+  answered = 0;
+}
+
 open(plan.connections);
+settle(0);
+for (let slot = 0; slot < slots; slot++) request(slot, performance.now());
 drive(plan.warm);
 for (const idle of plan.idle) {
   while (slots < plan.connections + idle) {
     const from = slots;
     open(Math.min(from + 64, plan.connections + idle));
-    for (let slot = from; slot < slots; slot++) {
-      answered = slot;
-      while (!reply(slot, sys.recv(fds[slot], inbox, inbox.byteLength, 0)));
-    }
+    settle(from);
   }
-  answered = 0;
   if (idle) drive(plan.warm / 4);
   histogram.fill(0);
   requests = 0;
@@ -326,7 +337,9 @@ for (const idle of plan.idle) {
     total,
     seconds,
     cpu: after.cpu - before.cpu,
-    busy: (after.wanted - before.wanted) / seconds,
+    // Of threads that have ended only the process's clock knows.
+    busy: Math.max(after.wanted - before.wanted, after.cpu - before.cpu) /
+      seconds,
     held: (after.held - before.held) / seconds,
     p50: percentile(0.5),
     p99: percentile(0.99),

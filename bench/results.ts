@@ -35,9 +35,14 @@ export interface Start {
   ms: number[];
 }
 
-export interface Results {
+/** When a part was measured, and how. */
+export interface Run {
   date: string;
   command: string;
+}
+
+export interface Results {
+  runs: Partial<Record<Part, Run>>;
   machine: Record<string, string | number>;
   versions: Record<string, string>;
   notes: string[];
@@ -179,18 +184,38 @@ function load(rows: Row[]): string {
 const percent = (share?: number) =>
   share === undefined ? undefined : `${Math.round(100 * share)} %`;
 
+/**
+ * What each idle connection adds to every request, in ns: with a number of them,
+ * or with as many as were measured.
+ */
+export function slope(row: Row, idle = levels([row]).at(-1)!) {
+  const [without, beside] = [cpu(row, 0), cpu(row, idle)];
+  return without && beside && idle
+    ? 1000 * (beside.median - without.median) / idle
+    : undefined;
+}
+
 function idle(rows: Row[]): string {
-  const all = levels(rows);
-  const body = rows.map((row) => [
-    `${row.label}${row.protocol === "http" ? " (HTTP)" : ""}`,
-    ...all.map((n) => {
-      const f = cpu(row, n);
-      return f && `${f.median.toFixed(2)} (${spread(f)})`;
-    }),
-    row.end ? `${row.end.end}: ${row.end.why}` : "",
-  ]);
-  const heads = all.map((n) => `${n.toLocaleString("en")} idle`);
-  return table(["", ...heads, "ends at"], body);
+  const one = (rows: Row[]) => {
+    const all = levels(rows);
+    return table(
+      ["", ...all.map((n) => n.toLocaleString("en")), "ns each", "ends at"],
+      rows.map((row) => [
+        row.label + (row.connections === 1 ? ", 1 connection" : ""),
+        ...all.map((n) => {
+          const f = cpu(row, n);
+          return f && `${f.median.toFixed(1)} (${spread(f, 1)})`;
+        }),
+        slope(row)?.toFixed(1),
+        row.end ? `${row.end.end}: ${row.end.why}` : "",
+      ]),
+    );
+  };
+  // Echo beside echo: what HTTP takes to parse is no cost of waiting.
+  const of = (protocol: Protocol) =>
+    rows.filter((row) => row.protocol === protocol);
+  return [one(of("echo")), ...of("http").length ? [one(of("http"))] : []]
+    .join("\n\nThe same over HTTP\n\n");
 }
 
 const titles: Record<Part, string> = {
@@ -199,7 +224,8 @@ const titles: Record<Part, string> = {
   "http-4k": "HTTP, with a head of 4 kB",
   pipelined: "HTTP, Chromium's head, 16 requests at once",
   echo: "Echo of 64 bytes, 64 connections",
-  idle: "CPU µs/request of 16 active connections beside idle ones (spread)",
+  idle: "CPU µs/request of 16 active connections beside idle ones (spread); " +
+    "what each of these adds",
   connections: "Connect, one request, close; 64 at a time",
   memory: "Resident memory of the process for each idle connection",
   start: "From start to `listening on`",
@@ -288,7 +314,7 @@ export function targets({ parts, start }: Results): string {
     ),
     beside("echo", "select", "python-select"),
     beside("echo", "poll", "python-poll"),
-    beside("echo", "async", "c-echo", 2),
+    beside("echo", "async", "c-echo", 1.4),
     beside("echo", "async", "asyncio"),
     beside("echo", "io_uring", "c-echo"),
     crowd("epoll_http"),

