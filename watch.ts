@@ -26,6 +26,12 @@ try {
   fail(`${printable((error as Error).message)}; see --help`, 2);
 }
 
+for (const name of ["net", "run", "read", "ffi", "env"] as const) {
+  if (Deno.permissions.querySync({ name }).state !== "granted") {
+    fail("starts the servers of all models: run with -A");
+  }
+}
+
 let house: House | null = null;
 try {
   const server: Deno.HttpServer<Deno.NetAddr> = Deno.serve({

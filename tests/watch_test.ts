@@ -134,6 +134,19 @@ test("what it cannot do, it says in one line", async () => {
   }
 });
 
+test("without -A it says what to do", async () => {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-net", "watch.ts", "--port", "0"],
+    cwd: new URL("..", import.meta.url),
+    env: { NO_COLOR: "1" },
+  }).output();
+  assertEquals(code, 1);
+  assertEquals(
+    new TextDecoder().decode(stderr),
+    "watch.ts: starts the servers of all models: run with -A\n",
+  );
+});
+
 test("other sites get 403", async () => {
   await using server = await watch(ONE);
   const { port } = server;

@@ -380,7 +380,7 @@ class Room {
       if (state) {
         const own = now && { ...now, whom: undefined }; // whom else
         put(state, own ? `${who}: ${words.doing(own, language)}` : "");
-        state.dataset.state = now?.state ?? "";
+        state.dataset.thread = now?.state ?? "";
       }
       place.dataset.doing = clients[who].is;
       put(place, `${who} ${words.visiting(clients[who], tick.time, language)}`);
