@@ -118,9 +118,9 @@ export class Lane {
       return spans;
     }
     if (line.promised) {
-      // A timer of 10 ms that did not tick: the thread was not free meanwhile.
+      // A timer of 10 ms that hardly ticked: the thread was not free meanwhile.
       const { waited = 0, ticks = 0 } = line;
-      gap(time, waited > 10 * GAP && ticks * 20 < waited);
+      gap(time, waited > 10 * GAP && ticks * 50 < waited);
       if (!error) add({ ...about, state: "resolved" }, time);
       return spans;
     }

@@ -1,0 +1,282 @@
+/**
+ * The page of watch.ts in a real browser, without a window. tests/watch_test.ts
+ * runs this, where there is a browser; by hand:
+ *
+ *   cd tests/browser && CHROMIUM=/usr/bin/chromium deno test -A
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Page } from "puppeteer-core";
+import { launch, watch } from "./browser.ts";
+
+const root = new URL("../..", import.meta.url);
+const executablePath = Deno.env.get("CHROMIUM");
+const PATIENCE = 15_000;
+
+/** In the page: the text of a model's state or of one of its clients. */
+const text = (page: Page, script: string, selector: string) =>
+  page.$eval(
+    `[aria-label="${script}"] ${selector}`,
+    (found) => found.textContent ?? "",
+  );
+
+/** Waits until a model says what matches. */
+async function until(
+  page: Page,
+  script: string,
+  selector: string,
+  pattern: RegExp,
+) {
+  const end = Date.now() + PATIENCE;
+  let last = "";
+  while (Date.now() < end) {
+    last = await text(page, script, selector);
+    if (pattern.test(last)) return last;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`${script} ${selector}: "${last}", never ${pattern}`);
+}
+
+const STATE = ".present > [data-state]";
+const A = '[data-client="A"]';
+const B = '[data-client="B"]';
+const press = async (page: Page, name: string) => {
+  const button = await page.waitForSelector(
+    `::-p-aria([name="${name}"][role="button"])`,
+    { timeout: PATIENCE },
+  );
+  await button!.click();
+};
+
+Deno.test({
+  name: "watch.ts in a browser",
+  ignore: !executablePath,
+  sanitizeOps: false, // the driver's own
+  sanitizeResources: false,
+}, async (test) => {
+  const only = "blocking,threads,nonblocking,select,epoll,async";
+  let server = await watch(["--port", "0", "--beat", "0.3", "--only", only]);
+  const browser = await launch(executablePath!);
+  const errors: string[] = [];
+  try {
+    const page = await browser.newPage();
+    page.setDefaultTimeout(PATIENCE);
+    page.on("pageerror", (error) => errors.push(String(error)));
+    page.on("console", (line) => {
+      if (line.type() === "error") errors.push(line.text());
+    });
+    await page.setViewport({ width: 1280, height: 860 });
+    await page.goto(`http://127.0.0.1:${server.port}/`);
+    const others = ["threads.ts", "select.ts", "epoll.ts", "async.ts"];
+
+    await test.step("each model is a region, with its state", async () => {
+      await until(page, "select.ts", STATE, /^asleep in select, for everyone$/);
+      await until(page, "epoll.ts", STATE, /^asleep in epoll_wait, for every/);
+      await until(page, "blocking.ts", STATE, /^asleep in accept4, for every/);
+      await until(page, "async.ts", STATE, /^free$/);
+      await until(page, "nonblocking.ts", STATE, /^out playing$/);
+    });
+
+    await test.step("A holds blocking.ts while it hesitates", async () => {
+      await press(page, "A connect");
+      await until(page, "blocking.ts", A, /^A connected$/);
+      await until(page, "blocking.ts", STATE, /^asleep in recv, for client A/);
+      await press(page, "B connect");
+      await until(page, "blocking.ts", B, /^B connected$/);
+      await press(page, "B ask");
+      for (const script of [...others, "nonblocking.ts"]) {
+        await until(page, script, B, /^B answered after \d/);
+      }
+      assertMatch(await text(page, "blocking.ts", B), /^B waiting since \d/);
+      assertMatch(await text(page, "select.ts", A), /^A connected$/);
+      await until(page, "threads.ts", ".threads", /^A: asleep in recv$/);
+      await press(page, "A ask");
+      for (const script of ["blocking.ts", ...others]) {
+        await until(page, script, A, /^A answered after \d/);
+      }
+      assertMatch(await text(page, "blocking.ts", B), /^B waiting since \d/);
+      await page.waitForFunction(() =>
+        document.querySelector("#notice")?.textContent ===
+          "A was answered by 6 models"
+      );
+      await press(page, "A leave");
+      await until(page, "blocking.ts", B, /^B answered after \d/);
+      await until(page, "blocking.ts", STATE, /^asleep in recv, for client B/);
+      await until(page, "select.ts", A, /^A not here$/);
+      await press(page, "B leave");
+      await until(page, "blocking.ts", STATE, /^asleep in accept4, for every/);
+    });
+
+    await test.step("what cannot be done is said", async () => {
+      await press(page, "A ask");
+      await page.waitForFunction(() =>
+        document.querySelector("#notice")?.textContent === "A is not connected"
+      );
+    });
+
+    await test.step("the code, with the line where it stands", async () => {
+      await press(page, "select.ts");
+      const marked = () =>
+        page.$eval("#lines [aria-current]", (line) => line.textContent ?? "");
+      await page.waitForSelector("#lines [aria-current]");
+      const source = await Deno.readTextFile(new URL("select.ts", root));
+      const line = source.split("\n").find((line) =>
+        line.includes("select(nf")
+      );
+      assertEquals(await marked(), line);
+      await press(page, "A connect");
+      await page.waitForFunction(() =>
+        /accept4\(\d+ → \d+\)/.test(
+          document.querySelector("#calls")?.textContent ?? "",
+        )
+      );
+      const calls = await page.$eval("#calls", (list) => list.textContent!);
+      assert(calls.split("\n").length <= 20);
+      await page.keyboard.press("3"); // A leaves
+      await until(page, "select.ts", A, /^A not here$/);
+      await page.keyboard.press("Escape");
+      assertEquals(
+        await page.$eval("#code", (code) => code.matches("[hidden]")),
+        true,
+      );
+    });
+
+    await test.step("the reader answers for blocking.ts", async () => {
+      const region = '[aria-label="blocking.ts"]';
+      await page.click(`${region} input[type=checkbox]`);
+      await page.keyboard.press("1");
+      await page.keyboard.press("2");
+      await until(page, "blocking.ts", STATE, /^waits at the keyboard/);
+      await until(page, "blocking.ts", A, /^A waiting since/);
+      const field = `${region} input[type=text]:enabled`;
+      await page.waitForSelector(field);
+      await page.type(field, "soup <b>&");
+      await page.keyboard.press("Enter");
+      await until(page, "blocking.ts", A, /^A answered after/);
+      await page.click(`${region} input[type=checkbox]`);
+      await press(page, "A leave");
+      await until(page, "blocking.ts", STATE, /^asleep in accept4/);
+    });
+
+    await test.step("the scene, after a prediction", async () => {
+      await page.click('input[name="blocking.ts"][value="A"]');
+      await page.click('input[name="select.ts"][value="A"]');
+      await press(page, "Play the scene");
+      await until(page, "blocking.ts", B, /^B waiting/);
+      await until(page, "select.ts", B, /^B answered/);
+      const verdict = await page.waitForFunction(() =>
+        document.querySelector<HTMLElement>("#verdict:not([hidden])")?.innerText
+      );
+      const [blocking, select] = (await verdict.jsonValue())!.split("\n")
+        .filter((line) => line);
+      assertMatch(blocking, /^blocking.ts: A was answered first, as you said/);
+      assertMatch(select, /^select.ts: B was answered first, not A/);
+      await page.waitForSelector("#predict[hidden]", { visible: false });
+    });
+
+    await test.step("the past stands still, and can be looked at", async () => {
+      await press(page, "Pause");
+      const picture = () =>
+        page.$eval(
+          '[aria-label="select.ts"] canvas',
+          (canvas) => (canvas as HTMLCanvasElement).toDataURL(),
+        );
+      await page.waitForSelector("#past:not([hidden])");
+      const before = await picture();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      assertEquals(await picture(), before);
+      await page.keyboard.press("Comma");
+      for (let i = 0; i < 12; i++) await page.keyboard.press("Equal");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      assert(await picture() !== before);
+      await press(page, "Pause");
+      await page.waitForSelector("#past[hidden]");
+    });
+
+    await test.step("Chinese, and back", async () => {
+      await press(page, "中文");
+      await until(page, "select.ts", STATE, /^睡在 select 里，为所有人$/);
+      await press(page, "B 连接");
+      await until(page, "select.ts", B, /^B 连上了$/);
+      assertEquals(await page.$eval("html", (html) => html.lang), "zh-CN");
+      await press(page, "English");
+      await press(page, "B leave");
+      await until(page, "select.ts", B, /^B not here$/);
+    });
+
+    await test.step("it fits a telephone, and large type", async () => {
+      await press(page, "Large type");
+      for (const width of [390, 1280]) {
+        await page.setViewport({ width, height: 844 });
+        const wide = await page.$eval("html", (html) => html.scrollWidth);
+        assert(wide <= width, `${wide} pixels in ${width}`);
+      }
+      await press(page, "Large type");
+    });
+
+    await test.step("no button is without a name", async () => {
+      const nameless = await page.$$eval(
+        "button, input",
+        (found) =>
+          found.filter((one) =>
+            !one.getAttribute("aria-label") && !one.textContent?.trim() &&
+            !(one as HTMLInputElement).labels?.length
+          ).length,
+      );
+      assertEquals(nameless, 0);
+    });
+
+    await test.step("a model dies, and the rest goes on", async () => {
+      const [pid] = await children(server.pid, "select.ts");
+      Deno.kill(pid, "SIGKILL");
+      await until(page, "select.ts", STATE, /^it has ended: .*SIGKILL/);
+      await press(page, "A connect");
+      await until(page, "epoll.ts", A, /^A connected$/);
+      await press(page, "Start it again");
+      await until(page, "select.ts", STATE, /^asleep in select/);
+    });
+
+    await test.step("it comes back when the server does", async () => {
+      const { port } = server;
+      assertEquals(errors, []);
+      await server.stop();
+      await page.waitForSelector("body.lost");
+      server = await watch(["--port", `${port}`, "--only", "select,epoll"]);
+      await page.waitForSelector("body:not(.lost)");
+      await until(page, "select.ts", STATE, /^asleep in select/);
+      assertEquals((await page.$$(".model")).length, 2);
+      await press(page, "A connect");
+      await until(page, "select.ts", A, /^A connected$/);
+      await press(page, "A leave");
+      errors.splice(0); // of a server that was not there
+    });
+
+    await test.step("a crowd that sits there, and goes", async () => {
+      await press(page, "+100 idle");
+      await until(page, "select.ts", ".crowd", /^100 idle$/);
+      await press(page, "as fast as they can");
+      await until(page, "select.ts", A, /^A asks without pause$/);
+      await until(page, "epoll.ts", ".figures", /\d calls.*\d µs CPU/s);
+      await press(page, "as fast as they can");
+      await until(page, "select.ts", A, /^A connected$/);
+      await press(page, "−100 idle");
+      await until(page, "select.ts", ".crowd", /^$/);
+      await press(page, "A leave");
+    });
+
+    assertEquals(errors, []);
+  } finally {
+    await browser.close();
+    await server.stop();
+  }
+});
+
+/** The processes of a process whose command line names a script. */
+async function children(pid: number, script: string): Promise<number[]> {
+  const list = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
+  const found = [];
+  for (const child of list.trim().split(" ").map(Number)) {
+    const command = await Deno.readTextFile(`/proc/${child}/cmdline`);
+    if (command.includes(`/${script}\0`)) found.push(child);
+  }
+  return found;
+}

@@ -1,0 +1,365 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Hello, Message, Tick, Wish } from "../lib/watch/messages.ts";
+import {
+  connect,
+  eventually,
+  exists,
+  rest,
+  run,
+  type Running,
+  send,
+  start,
+  suite,
+} from "./harness.ts";
+
+const test = suite("watch.ts");
+
+/** watch.ts, stopped as one does: killed outright, it could not stop its own. */
+async function watch(
+  args: string[],
+  shell?: (command: string) => string,
+): Promise<Running> {
+  const server = await start("watch.ts", args, shell);
+  return {
+    ...server,
+    async [Symbol.asyncDispose]() {
+      if (alive(server.pid)) Deno.kill(server.pid, "SIGINT");
+      await server.status;
+      await server.stop();
+    },
+  };
+}
+
+/** What it answers to a request whose head is `lines`, without the last CRLF. */
+async function answer(port: number, lines: string[]) {
+  using conn = await connect(port);
+  await send(conn, [...lines, "connection: close", "", ""].join("\r\n"));
+  return await rest(conn);
+}
+
+/** The processes that a process has started. */
+const children = (pid: number) =>
+  Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim().split(" ")
+    .filter((pid) => pid).map(Number);
+const alive = (pid: number) => {
+  try {
+    return !/^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch {
+    return false;
+  }
+};
+
+/** Stands in for the page. */
+class Page implements Disposable {
+  hello?: Hello;
+  tick?: Tick;
+  errors: string[] = [];
+  #socket: WebSocket;
+
+  constructor({ port }: Running) {
+    const headers = { origin: `http://127.0.0.1:${port}` };
+    // Beside the page's own code, its WebSocket is that of a browser, which takes
+    // no headers: Deno's does.
+    const url = `ws://127.0.0.1:${port}/live`;
+    this.#socket = Reflect.construct(WebSocket, [url, { headers }]);
+    this.#socket.addEventListener("message", ({ data }) => {
+      const message: Message = JSON.parse(data);
+      if ("hello" in message) this.hello = message;
+      else if ("tick" in message) this.tick = message;
+      else if ("error" in message) this.errors.push(message.error);
+    });
+  }
+
+  say(data: string | Uint8Array<ArrayBuffer>) {
+    this.#socket.send(data);
+  }
+
+  wish(wish: Wish) {
+    this.say(JSON.stringify(wish));
+  }
+
+  async until(what: string, check: (tick: Tick) => boolean) {
+    await eventually(() => !!this.tick && check(this.tick), what);
+  }
+
+  async open() {
+    await this.until(
+      "all run",
+      ({ news }) =>
+        Object.values(news).every(({ status }) => status === "running"),
+    );
+  }
+
+  [Symbol.dispose]() {
+    this.#socket.close();
+  }
+}
+
+const ONE = ["--only", "select"];
+
+test("it says in one line where it is, and that is nowhere else", async () => {
+  await using server = await watch(ONE);
+  const { port } = server;
+  assertEquals(
+    server.output(),
+    `watch.ts: listening on http://127.0.0.1:${port}/\n`,
+  );
+  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+  const bound = (await Deno.readTextFile("/proc/net/tcp")).split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, local, , state]) =>
+      local?.endsWith(`:${hex}`) && state === "0A"
+    )
+    .map(([, local]) => local);
+  assertEquals(bound, [`0100007F:${hex}`]);
+  assert(!(await Deno.readTextFile("/proc/net/tcp6")).includes(`:${hex} 0000`));
+});
+
+test("what it cannot do, it says in one line", async () => {
+  await using first = await watch(ONE);
+  for (
+    const [args, code, line] of [
+      [["--only", "slect"], 2, /^watch.ts: --only takes .*not "slect".*\n$/],
+      [["--port", "x"], 2, /^watch.ts: --port .*cannot be "x"; see --help\n$/],
+      [
+        ["--port", `${first.port}`, ...ONE],
+        1,
+        /^watch.ts: cannot listen on .*in use.*; try --port 0\n$/,
+      ],
+    ] as const
+  ) {
+    await using server = run("watch.ts", [...args]);
+    assertEquals((await server.status).code, code);
+    assertMatch(server.output(), line);
+  }
+});
+
+test("without -A it says what to do", async () => {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-net", "watch.ts", "--port", "0"],
+    cwd: new URL("..", import.meta.url),
+    env: { NO_COLOR: "1" },
+  }).output();
+  assertEquals(code, 1);
+  assertEquals(
+    new TextDecoder().decode(stderr),
+    "watch.ts: starts the servers of all models: run with -A\n",
+  );
+});
+
+test("other sites get 403", async () => {
+  await using server = await watch(ONE);
+  const { port } = server;
+  const own = `host: 127.0.0.1:${port}`;
+  const socket = [
+    "upgrade: websocket",
+    "connection: Upgrade",
+    "sec-websocket-version: 13",
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+  ];
+  const origin = (host: string) => `origin: http://${host}`;
+  const cases: [status: number, path: string, head: string[]][] = [
+    [200, "/", [own]],
+    [200, "/", [`host: localhost:${port}`, origin(`localhost:${port}`)]],
+    [200, "/source/select.ts", [own]],
+    [200, "/words.js", [own]],
+    [403, "/", [`host: canteen.example:${port}`]],
+    [403, "/", ["host: 127.0.0.1:1"]],
+    [403, "/", [own, "origin: https://canteen.example"]],
+    [403, "/", [own, "origin: null"]],
+    [403, "/", [own, origin(`localhost:${port}`)]],
+    [403, "/page.js", [own, "origin: https://canteen.example"]],
+    [403, "/live", [own, ...socket]],
+    [403, "/live", [own, "origin: https://canteen.example", ...socket]],
+    [403, "/live", [
+      `host: canteen.example`,
+      origin("canteen.example"),
+      ...socket,
+    ]],
+    [101, "/live", [own, origin(`127.0.0.1:${port}`), ...socket]],
+    [404, "/", [own, origin(`127.0.0.1:${port}`), ...socket]],
+    [404, "/source/watch.ts", [own]],
+    [404, "/source/../util.ts", [own]],
+    [404, "/source/%2e%2e/util.ts", [own]],
+    [404, "/messages.ts", [own]],
+  ];
+  for (const [status, path, head] of cases) {
+    using conn = await connect(port);
+    await send(conn, [`GET ${path} HTTP/1.1`, ...head, "", ""].join("\r\n"));
+    const chunk = new Uint8Array(4096);
+    const n = await conn.read(chunk) ?? 0;
+    const [line] = new TextDecoder().decode(chunk.subarray(0, n)).split("\r\n");
+    assertMatch(line, RegExp(`^HTTP/1.1 ${status} `), `${path} ${head}`);
+  }
+  const page = await answer(port, ["GET / HTTP/1.1", own]);
+  assertMatch(
+    page,
+    /^content-security-policy: default-src 'none';.*'none'\r$/m,
+  );
+  assertMatch(page, /^x-frame-options: DENY\r$/m);
+  assertMatch(page, /^x-content-type-options: nosniff\r$/m);
+  assertMatch(await answer(port, ["POST / HTTP/1.1", own]), /^HTTP\/1.1 405 /);
+});
+
+test("wrong messages get an answer and change nothing", async () => {
+  await using server = await watch(ONE);
+  using page = new Page(server);
+  await page.open();
+  const wrong = [
+    "",
+    "{",
+    "null",
+    "[]",
+    '"connect"',
+    "{}",
+    '{"do":"rm"}',
+    '{"do":"__proto__"}',
+    '{"do":"connect"}',
+    '{"do":"connect","who":"C"}',
+    '{"do":"connect","who":["A"]}',
+    '{"do":"connect","who":"A","port":22}',
+    '{"do":"idle","by":1000000}',
+    '{"do":"idle","by":-100}',
+    '{"do":"load","on":1}',
+    '{"do":"answer","script":"select.ts","text":"a\\nb"}',
+    '{"do":"answer","script":"select.ts","text":"nobody asks"}',
+    '{"do":"open","script":"../../etc/passwd"}',
+    '{"do":"restart","script":"select.ts"}',
+    '{"do":"ask","who":"A"}',
+    " ".repeat(2000),
+    new Uint8Array([123, 125]),
+  ];
+  for (const [i, message] of wrong.entries()) {
+    page.say(message);
+    await eventually(
+      () => page.errors.length === i + 1,
+      `${message}: no answer`,
+    );
+    assertMatch(page.errors[i], /^[^\n]{5,200}$/);
+  }
+  const { time } = page.tick!;
+  await page.until("a tick", (tick) => tick.time > time);
+  const { news, idle, load, auto, scene } = page.tick!;
+  const { clients } = news["select.ts"];
+  assertEquals([clients.A.is, clients.B.is, idle.wanted], ["away", "away", 0]);
+  assertEquals([load, auto, scene], [false, true, false]);
+});
+
+test("A and B are clients of the kernel's, and told by the trace", async () => {
+  await using server = await watch(["--only", "select,io_uring"]);
+  using page = new Page(server);
+  await page.open();
+  page.wish({ do: "open", script: "select.ts" });
+  page.wish({ do: "connect", who: "A" });
+  page.wish({ do: "ask", who: "A" });
+  await page.until(
+    "A is answered",
+    ({ news }) =>
+      Object.values(news).every(({ clients }) => clients.A.is === "answered"),
+  );
+  await page.until(
+    "the trace has it",
+    ({ news }) =>
+      !!news["select.ts"].calls?.some((line) =>
+        /recv\(\d+, 13 bytes/.test(line)
+      ),
+  );
+  const { calls = [], stands, threads } = page.tick!.news["select.ts"];
+  assert(calls.some((line) => /send\(\d+, 10 bytes "hello sir\\n"/.test(line)));
+  const source = await Deno.readTextFile(
+    new URL("../select.ts", import.meta.url),
+  );
+  const line = source.split("\n").findIndex((line) =>
+    line.includes("= select(")
+  );
+  assertEquals(stands, [{ line: line + 1, thread: "", kind: "in" }]);
+  assertEquals(threads.map(({ now }) => now?.state), ["all"]);
+});
+
+test("a model that cannot run has its reason, and the rest runs", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    for (const name of ["watch.ts", "util.ts", "epoll.ts", "deno.json"]) {
+      await Deno.copyFile(
+        new URL(`../${name}`, import.meta.url),
+        `${dir}/${name}`,
+      );
+    }
+    await Deno.symlink(new URL("../lib", import.meta.url), `${dir}/lib`);
+    await Deno.writeTextFile(
+      `${dir}/poll.ts`,
+      `console.error("poll.ts: the kernel <b>has</b> no poll"); Deno.exit(1);`,
+    );
+    await using server = await watch(
+      ["--only", "poll,epoll"],
+      (command) => `cd ${dir} && exec ${command}`,
+    );
+    using page = new Page(server);
+    await page.until(
+      "both are clear",
+      ({ news }) =>
+        Object.values(news).every(({ status }) => status !== "starting"),
+    );
+    const { "poll.ts": poll, "epoll.ts": epoll } = page.tick!.news;
+    assertEquals(poll.status, "cannot");
+    assertEquals(poll.why, "the kernel <b>has</b> no poll");
+    assertEquals(epoll.status, "running");
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+test("Ctrl-C leaves nothing behind", async () => {
+  await using server = await watch(["--only", "blocking,async"]);
+  using page = new Page(server);
+  await page.open();
+  page.wish({ do: "idle", by: 100 });
+  page.wish({ do: "load", on: true });
+  await eventually(() => children(server.pid).length === 4, "both, and twins");
+  const pids = children(server.pid);
+  Deno.kill(server.pid, "SIGINT");
+  assertEquals((await server.status).code, 130);
+  await eventually(() => !pids.some(alive), "a server is left");
+});
+
+test("when nobody looks, nothing is asked", async () => {
+  await using server = await watch(ONE);
+  using page = new Page(server);
+  await page.open();
+  page.wish({ do: "load", on: true });
+  await page.until(
+    "A asks",
+    ({ news }) => news["select.ts"].clients.A.is === "load",
+  );
+  page[Symbol.dispose]();
+  await eventually(() => children(server.pid).length === 1, "the twin is left");
+});
+
+const browser = Deno.build.os === "linux" &&
+  (await exists("chromium")
+    ? "chromium"
+    : await exists("google-chrome")
+    ? "google-chrome"
+    : "");
+Deno.test({
+  name: browser
+    ? `watch.ts: its page, in ${browser}`
+    : "watch.ts: its page (there is no chromium here)",
+  ignore: !browser,
+  async fn() {
+    const which = new Deno.Command("sh", {
+      args: ["-c", `command -v ${browser}`],
+    });
+    const path = new TextDecoder().decode((await which.output()).stdout).trim();
+    const { success, stdout, stderr } = await new Deno.Command(
+      Deno.execPath(),
+      {
+        args: ["test", "-A"],
+        cwd: new URL("browser/", import.meta.url),
+        env: { CHROMIUM: path, NO_COLOR: "1" },
+      },
+    ).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    assert(success, text(stdout) + text(stderr));
+  },
+});
