@@ -51,6 +51,7 @@ function watch(fd: number, events: number) {
 }
 function unwatch(fd: number) {
   pollfds[2 * fd] = -1;
+  while (pollfds[2 * (nfds - 1)] === -1) nfds--;
 }
 const revents = (fd: number) => pollfds[2 * fd + 1] >>> 16;
 

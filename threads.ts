@@ -82,7 +82,7 @@ async function main() {
   getrlimit(RLIMIT_NOFILE, rlimit);
   const room = Math.floor((Number(rlimit[0]) - listener) / PER_THREAD) - 1;
   if (room < 1) fail("a Worker needs descriptors: try ulimit -n 1024");
-  const most = Math.min(options.threads, room);
+  const most = Math.min(Math.ceil(options.threads), room);
   let threads = 0;
 
   while (true) {

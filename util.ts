@@ -228,10 +228,12 @@ export function* accept(listener: number, flags = SOCK_NONBLOCK) {
     log(`got connection from ${name}`);
     return new Peer(fd, name);
   };
-  for (let i = 0; i < 64; i++) {
+  for (let i = 0, inside = 0; i < 1024 && inside < 64; i++) {
     const peer = next();
-    if (peer) yield peer;
-    else if (errno() === EAGAIN) return;
+    if (peer) {
+      inside++;
+      yield peer;
+    } else if (errno() === EAGAIN) return;
     else if (errno() === EMFILE || errno() === ENFILE) {
       const why = strerror(errno());
       sys.close(spare);
