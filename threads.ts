@@ -27,7 +27,9 @@ const options = serverOptions("serves each client in a thread of its own", {
   threads: [256, "how many there may be"],
 });
 
-const { getrlimit, poll } = libc({
+const { _exit, getrlimit, poll } = libc({
+  // void _exit(int status);
+  _exit: { parameters: ["i32"], result: "void" },
   // int getrlimit(int resource, struct rlimit *rlim);
   getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout);
@@ -47,6 +49,7 @@ declare const self: {
 
 // This file is run in every thread: a Worker has a name, the main thread none.
 if (self.name) {
+  Deno.exit = (status) => _exit(status!) as never; // its own ends one thread
   const [fd, name] = self.name.split(" ");
   serve(new Peer(Number(fd), name));
   self.postMessage("over");

@@ -69,6 +69,7 @@ export function options<F extends Flags>(about: string, flags: F) {
     string: [...Object.keys(flags), "help"], // also those that take no value
     unknown: (arg: string) => bad(`unknown argument ${arg}`),
   });
+  for (const arg of given._ as string[]) bad(`unknown argument ${arg}`);
   let help = `${script}: ${about}\n`;
   const values: Record<string, unknown> = {};
   for (const [name, [preset, text]] of Object.entries(flags)) {
@@ -78,7 +79,8 @@ export function options<F extends Flags>(about: string, flags: F) {
     const [least, most] = name === "port" ? [0, 65535] : [1e-6, 1e6];
     const fits = typeof preset === "number"
       ? number >= least && number <= most
-      : (typeof preset === "string") === (word !== "") || word === "json";
+      : (typeof preset === "string") === (word !== "") ||
+        `${name}=${word}` === "trace=json";
     if (word === undefined) values[name] = preset;
     else if (!fits) bad(`--${name} (${text}) cannot be "${word}"`);
     else values[name] = typeof preset === "number" ? number : word || true;
