@@ -14,7 +14,6 @@ import {
 serves("epoll.ts");
 fills("epoll.ts", greet);
 serves("epoll.ts", ["--edge"]);
-crowds("epoll.ts");
 crowds("epoll.ts", ["--edge"]);
 
 const LOOP = `
@@ -57,14 +56,19 @@ test("epoll.ts: --edge without the loop: the rest comes with the next message", 
 });
 
 test("epoll.ts: --edge: one who never stops sending does not keep the others waiting", async () => {
-  await using server = await start("epoll.ts", ["--edge", "--bowl", "1"]);
+  await using server = await start("epoll.ts", [
+    "--edge",
+    "--bowl",
+    "1",
+    "--quiet",
+  ]);
   const flooder = await connect(server.port);
   const flood = (async () => {
     const much = new Uint8Array(1 << 20);
     while (true) await send(flooder, much);
   })().catch(() => {});
   const reading = rest(flooder).catch(() => {});
-  for (let i = 0; i < 20; i++) {
+  for (let i = 0; i < 5; i++) {
     using conn = await connect(server.port);
     assertEquals(await exchange(conn, "x"), HELLO);
   }
