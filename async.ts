@@ -52,13 +52,13 @@ let room = () => {}; // called when a descriptor is given back
 let full = -Infinity; // when we last had none for a client
 while (true) {
   try {
-    for await (const conn of listener) serve(conn);
+    for await (const conn of listener) serve(conn); // and not: await serve
   } catch (error) {
     if (error instanceof Deno.errors.NotConnected) continue; // already reset
     if (Date.now() - full > 5000) warn(`cannot accept: ${reason(error)}`);
     full = Date.now();
-    // Clients wait at the door until one leaves; a second, if others have taken
-    // what there was.
+    // Clients wait at the door until one of those inside leaves; at most for 1 s,
+    // for other parts of the process give descriptors back as well.
     const left = Promise.withResolvers<void>();
     const timer = setTimeout(room = left.resolve, 1000);
     await left.promise;

@@ -34,7 +34,7 @@ const STDIN = 0;
 const TCIFLUSH = 0;
 
 const listener = descriptor(listen(options));
-// Deno never blocks, so its listeners do not: accept would return with EAGAIN.
+// Deno makes its listeners non-blocking; with O_NONBLOCK cleared, accept waits.
 fcntl(listener, F_SETFL, fcntl(listener, F_GETFL, 0) & ~O_NONBLOCK);
 
 const chunk = new Uint8Array(4096);
@@ -46,7 +46,7 @@ while (true) {
   for (const peer of accept(listener, 0)) { // held here until someone connects
     while (true) {
       const message = peer.recv(); // held here until something comes
-      if (message === null) continue; // a signal
+      if (message === null) continue; // cut short by a signal
       if (message.length === 0) break;
       peer.show(message, "client msg");
       peer.send(options.echo ? message : await ask() ?? HELLO);
@@ -73,7 +73,7 @@ async function ask(): Promise<Uint8Array<ArrayBuffer> | null> {
     typed += decoder.decode(chunk.subarray(0, n), { stream: true });
   }
   Deno.removeSignalListener("SIGCONT", question);
-  const [line] = /^.*\n?/.exec(typed)!;
+  const [line] = /^[^\n]*\n?/.exec(typed)!;
   typed = typed.slice(line.length);
   ended = line === "";
   const answer = line.replace(/\n?$/, "\n");

@@ -7,9 +7,10 @@
  *
  *   deno run -A epoll.ts         and in other terminals: deno run -A client.ts
  *
- * Level-triggered, as here, she calls until nothing of yours is left. With
- * --edge she calls once: who does not take everything then gets the rest with
- * the next message. To see both: --bowl 4 --trace, and --edge with it.
+ * Level-triggered, she calls again and again until you have taken everything.
+ * Edge-triggered (--edge), she calls once for what is new: so the server reads on
+ * until EAGAIN, or the rest would come only with the next message. To compare:
+ * --bowl 4 --trace, with and without --edge.
  */
 import {
   accept,
@@ -25,7 +26,7 @@ import {
 } from "./util.ts";
 
 const options = serverOptions("serves many clients with epoll(7)", {
-  edge: [false, "told once of what comes, and not until it is read"],
+  edge: [false, "be told once of new data, not as long as some is unread"],
 });
 
 const { epoll_create1, epoll_ctl, epoll_wait } = libc({
@@ -37,8 +38,8 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
 });
 
-// struct epoll_event: what has come, and 8 bytes that come back as we gave them,
-// here the descriptor. Packed to 12 bytes on x86-64, aligned to 16 elsewhere.
+// struct epoll_event: 12 bytes on x86-64; elsewhere 16, with 4 unused ones before
+// data, which comes back as we gave it: the descriptor.
 //
 //   | events: 4 bytes | (4) | data: 8 |
 const EPOLLIN = 1;
@@ -83,16 +84,19 @@ while (true) {
       if (!peer.unsent) watch(fd, EPOLLIN);
       continue;
     }
-    const message = peer.recv();
-    if (message === null) continue; // nothing, after all
+    const message = peer.recv(); // null: nothing yet; empty: the client left
+    if (message === null) continue;
     if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
+      // Only while something is unsent: most sockets are always writable.
       if (peer.unsent) watch(fd, EPOLLOUT);
-      else if (options.edge && ++bowls % 64 > 0) i--; // until nothing is left
-      else if (options.edge) watch(fd, EPOLLIN); // or others have waited enough
+      // Edge-triggered, what is left is not told again: the same event once more,
+      // until EAGAIN. After 64 the others have a turn, and MOD has it told again.
+      else if (options.edge && ++bowls % 64 > 0) i--;
+      else if (options.edge) watch(fd, EPOLLIN);
     } else {
-      peer.close();
+      peer.close(); // which takes it off the kernel's list, too
       peers.delete(fd);
     }
   }

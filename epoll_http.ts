@@ -102,7 +102,7 @@ while (true) {
       if (peer.unsent) watch(EPOLL_CTL_MOD, fd, EPOLLOUT);
     }
   }
-  // Only now: what came in time was read, however late we were.
+  // After the reading: what came in time counts, however late we were.
   for (const peer of http.late(peers)) {
     if (!peer.expire()) continue; // it owed us a request, and is told so
     peer.close("timed out");

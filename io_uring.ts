@@ -36,8 +36,8 @@ const options = serverOptions("serves many clients with io_uring(7)", {
   bowl: [16384, "bytes of a client's buffer: more is not kept for it"],
 });
 
-// libc knows neither of the two: syscall(2) takes their numbers, and then what
-// they take. For a kernel between two calls the rings are just memory.
+// libc has no functions for these two calls: we call syscall(2), whose first
+// argument is the number of the call.
 const [SETUP, ENTER] = [425, 426];
 const { io_uring_setup, io_uring_enter, mmap, getpeername } = libc({
   // int io_uring_setup(u32 entries, struct io_uring_params *p);
@@ -85,7 +85,8 @@ const trays: Tray[] = []; // by descriptor
 
 /** A client. One request to receive is with the kernel at any time. */
 class Client extends Peer {
-  // That of who had this descriptor before: a new one costs more than a message.
+  // Each descriptor keeps its tray for the next client: to make a new one costs
+  // more than a message.
   tray = trays[this.fd] ??= new Tray();
   why = ""; // an answer could not be sent
 }
@@ -133,7 +134,7 @@ function enter(fd: number, name: string) {
   receive(clients[fd] = new Client(fd, name));
 }
 
-/** The name of a client, which an accept that is asked for once cannot give. */
+/** The name of a client: a multishot accept does not give it, so we ask. */
 function peername(fd: number): string {
   const sockaddr = new Uint8Array(28);
   const gone = getpeername(fd, sockaddr, new Uint32Array([28])) === -1;
@@ -276,13 +277,11 @@ function openRing(entries: number) {
   }
 }
 
-/** Memory that is no collector's to move or to free: the kernel's, or fresh. */
-function map(size: number, fd = -1, offset = 0): ArrayBuffer {
+/** The kernel's memory, which no garbage collector moves or frees. */
+function map(size: number, fd: number, offset: number): ArrayBuffer {
   const PROT_READ_WRITE = 1 | 2;
   const MAP_SHARED = 1;
-  const MAP_PRIVATE_ANONYMOUS = 2 | 0x20;
-  const flags = fd === -1 ? MAP_PRIVATE_ANONYMOUS : MAP_SHARED;
-  const at = mmap(null, size, PROT_READ_WRITE, flags, fd, offset);
+  const at = mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, offset);
   // MAP_FAILED is (void *) -1: an odd address, and pages start at even ones.
   if (!at || Deno.UnsafePointer.value(at) & 1n) {
     fail(`mmap: ${strerror(errno())}; async.ts runs here too`);
@@ -290,7 +289,7 @@ function map(size: number, fd = -1, offset = 0): ArrayBuffer {
   return Deno.UnsafePointerView.getArrayBuffer(at, size);
 }
 
-/** Of its ArrayBuffer, which stays where it is: a small array would move. */
+/** The address of the data: an ArrayBuffer stays where it is. */
 function pointer(data: ArrayBufferView<ArrayBuffer>): number {
   const at = Deno.UnsafePointer.value(Deno.UnsafePointer.of(data.buffer));
   return Number(at) + data.byteOffset;

@@ -43,7 +43,7 @@ while (true) {
       if (!peer.unsent) idle = false;
       continue;
     }
-    const message = peer.recv();
+    const message = peer.recv(); // empty: the client left
     if (message === null) continue; // EAGAIN: nothing yet
     if (message.length > 0) {
       peer.show(message);
@@ -56,6 +56,6 @@ while (true) {
   }
   if (idle) {
     log("waiting");
-    await new Promise((play) => setTimeout(play, options.interval * 1000));
+    await new Promise((back) => setTimeout(back, options.interval * 1000));
   }
 }

@@ -25,28 +25,28 @@ const { poll } = libc({
   poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
 });
 
-// struct pollfd: 8 bytes, for each descriptor: which one, what we wait for, and
-// what has come of it. The kernel writes nothing but revents: the list stays.
+// struct pollfd: 8 bytes, for each descriptor. We fill in fd and events, what we
+// wait for; the kernel writes revents, what has happened, and nothing else.
 //
 //   | fd: 4 bytes | events: 2 | revents: 2 |
 //
-// In ours, the descriptor is also the index. Where there is none fd is -1, and
-// the kernel passes over it.
+// We use the descriptor as the index into the list, so that nothing has to move
+// when a client leaves: an entry whose fd is -1 the kernel passes over.
 const POLLIN = 1;
 const POLLOUT = 4;
 const empty = (length: number) =>
   new Int32Array(2 * length).map((_, i) => i % 2 === 0 ? -1 : 0);
 let pollfds = empty(64);
-let nfds = 0; // the highest descriptor, and 1
+let nfds = 0; // the highest descriptor watched, plus 1
 
 function watch(fd: number, events: number) {
   if (2 * fd >= pollfds.length) {
-    const shorter = pollfds;
+    const old = pollfds;
     pollfds = empty(2 * fd);
-    pollfds.set(shorter);
+    pollfds.set(old);
   }
   pollfds[2 * fd] = fd;
-  pollfds[2 * fd + 1] = events;
+  pollfds[2 * fd + 1] = events; // and 0 in revents, the upper half
   nfds = Math.max(nfds, fd + 1);
 }
 function unwatch(fd: number) {
@@ -78,11 +78,12 @@ while (true) {
       if (!peer.unsent) watch(fd, POLLIN);
       continue;
     }
-    const message = peer.recv();
-    if (message === null) continue; // nothing, after all
+    const message = peer.recv(); // null: nothing yet; empty: the client left
+    if (message === null) continue;
     if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
+      // Only while something is unsent: most sockets are always writable.
       if (peer.unsent) watch(fd, POLLOUT);
     } else {
       peer.close();

@@ -31,7 +31,7 @@ const { select } = libc({
 });
 
 // fd_set: 1024 bits, one for each descriptor from 0 to 1023. The size is part
-// of the type: told of more, the kernel would read and write beyond its end.
+// of the type: with a larger nfds the kernel would read and write beyond its end.
 //
 //   | 0 1 2 3 4 5 6 7 | 8 9 10 …   … 1023 |
 const FD_SETSIZE = 1024;
@@ -39,14 +39,14 @@ const FD_SET = (fd: number, set: Uint8Array) => set[fd >> 3] |= 1 << (fd & 7);
 const FD_CLR = (fd: number, set: Uint8Array) =>
   set[fd >> 3] &= ~(1 << (fd & 7));
 const FD_ISSET = (fd: number, set: Uint8Array) => set[fd >> 3] >> (fd & 7) & 1;
-const reading = new Uint8Array(FD_SETSIZE / 8); // whom we wait for
+const reading = new Uint8Array(FD_SETSIZE / 8); // what we watch
 const writing = new Uint8Array(FD_SETSIZE / 8);
-const readfds = new Uint8Array(FD_SETSIZE / 8); // the question, then the answer
+const readfds = new Uint8Array(FD_SETSIZE / 8); // its copy for each call
 const writefds = new Uint8Array(FD_SETSIZE / 8);
-let nfds = 0; // the highest descriptor, and 1
+let nfds = 0; // the highest descriptor watched, plus 1
 
 function watch(fd: number, set: Uint8Array) {
-  unwatch(fd);
+  unwatch(fd); // one of the two sets, never both
   FD_SET(fd, set);
   nfds = Math.max(nfds, fd + 1);
 }
@@ -61,7 +61,7 @@ if (listener >= FD_SETSIZE) fail(`descriptor ${listener} is not in an fd_set`);
 
 watch(listener, reading);
 while (true) {
-  // The kernel overwrites the sets with its answer: it gets copies.
+  // The kernel overwrites the sets with its answer, so it gets copies.
   readfds.set(reading);
   writefds.set(writing);
   const n = select(nfds, readfds, writefds, null, null);
@@ -84,11 +84,12 @@ while (true) {
       if (!peer.unsent) watch(fd, reading);
       continue;
     }
-    const message = peer.recv();
-    if (message === null) continue; // nothing, after all
+    const message = peer.recv(); // null: nothing yet; empty: the client left
+    if (message === null) continue;
     if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
+      // Only while something is unsent: most sockets are always writable.
       if (peer.unsent) watch(fd, writing);
     } else {
       peer.close();

@@ -52,7 +52,7 @@ function look() {
     idle = true;
     for (const peer of accept(listener)) {
       watch(peer.fd);
-      peers.add(peer); // what it sent before that rang for nobody: see below
+      peers.add(peer); // what it had sent before rang for nobody: asked now
       idle = false;
     }
     for (const peer of peers) { // once each: none can keep us to itself
@@ -81,5 +81,5 @@ look();
 
 while (true) {
   log("playing");
-  await new Promise((play) => setTimeout(play, options.interval * 1000));
+  await new Promise((back) => setTimeout(back, options.interval * 1000));
 }

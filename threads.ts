@@ -47,7 +47,8 @@ declare const self: {
   close(): void;
 };
 
-// This file is run in every thread: a Worker has a name, the main thread none.
+// Every thread runs this file. The main thread has no name; that of a Worker
+// tells it the descriptor and the address of its client.
 if (self.name) {
   Deno.exit = (status) => _exit(status!) as never; // its own ends one thread
   const [fd, name] = self.name.split(" ");

@@ -119,3 +119,12 @@ keys("Ctrl-Z, and fg: the question stands there again", async () => {
   await terminal.until(/\n\$$/);
   assertEquals(await terminal.settings(), settings);
 });
+
+test("blocking.ts: a pipe whose lines end in CRLF has not ended", async () => {
+  await using server = await start("blocking.ts");
+  await server.write("one\r\ntwo\r\n");
+  using conn = await connect(server.port);
+  for (const answer of ["one\r\n", "two\r\n"]) {
+    assertEquals(await exchange(conn, "hi\n"), answer);
+  }
+});

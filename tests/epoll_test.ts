@@ -17,8 +17,8 @@ serves("epoll.ts", ["--edge"]);
 crowds("epoll.ts", ["--edge"]);
 
 const LOOP = `
-      else if (options.edge && ++bowls % 64 > 0) i--; // until nothing is left
-      else if (options.edge) watch(fd, EPOLLIN); // or others have waited enough
+      else if (options.edge && ++bowls % 64 > 0) i--;
+      else if (options.edge) watch(fd, EPOLLIN);
 `;
 
 /** The calls by which a server takes a message of 13 bytes in bowls of 4. */
