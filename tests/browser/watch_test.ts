@@ -1,16 +1,26 @@
 /**
- * The page of watch.ts in a real browser, without a window. tests/watch_test.ts
- * runs this, where there is a browser; by hand:
+ * The page of watch.ts in a real browser, without a window:
  *
- *   cd tests/browser && CHROMIUM=/usr/bin/chromium deno test -A
+ *   deno task browser
+ *
+ * CHROMIUM names the browser, where it is not in a usual place.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "puppeteer-core";
 import { launch, watch } from "./browser.ts";
 
 const root = new URL("../..", import.meta.url);
-const executablePath = Deno.env.get("CHROMIUM");
+const USUAL = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
+const executablePath = Deno.env.get("CHROMIUM") ?? USUAL.find(isFile);
 const PATIENCE = 15_000;
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
 
 /** In the page: the text of a model's state or of one of its clients. */
 const text = (page: Page, script: string, selector: string) =>
