@@ -85,7 +85,7 @@ function awake(server: Running): boolean {
  * second and a half, however long a busy machine needs for that.
  */
 async function* patience(server: Running): AsyncGenerator<void> {
-  for (let looks = 0, asleep = 0; asleep < 150 && looks < 1500; looks++) {
+  for (let looks = 0, asleep = 0; asleep < 70 && looks < 1500; looks++) {
     yield;
     await pause(10);
     if (!awake(server)) asleep++;

@@ -273,7 +273,9 @@ export function stands(
         `cannot listen on 127.0.0.1:${port}: address already in use (EADDRINUSE); try --port 0`,
       ],
     ];
-    await Promise.all(usage.map(async ([flags, code, line]) => {
+    // All have the same flags: one of them is asked everything.
+    const asked = script === "select.ts" ? usage : [usage[0], usage.at(-1)!];
+    await Promise.all(asked.map(async ([flags, code, line]) => {
       const { output, status } = run(script, flags);
       assertEquals((await status).code, code);
       const said = output().replace(`${script}: `, "").replace(/\n$/, "");
