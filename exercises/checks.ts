@@ -81,8 +81,8 @@ function awake(server: Running): boolean {
 }
 
 /**
- * Yields until a client may call it silence: once the server has slept for a
- * second and a half, however long a busy machine needs for that.
+ * Yields until a client may call it silence: once the server was found asleep at
+ * 70 looks, 10 ms apart, however long a busy machine needs for that.
  */
 async function* patience(server: Running): AsyncGenerator<void> {
   for (let looks = 0, asleep = 0; asleep < 70 && looks < 1500; looks++) {
