@@ -14,16 +14,18 @@
  */
 import {
   authority,
+  common,
+  flags,
   HELLO,
   listen,
   log,
   Peer,
   reason,
-  serverOptions,
   warn,
 } from "./util.ts";
 
-const options = serverOptions("serves many clients with Deno's own promises", {
+const options = flags("serves many clients with Deno's own promises", {
+  ...common,
   bowl: [16384, "bytes of a client's buffer: more is not kept for it"],
 });
 const listener = listen(options);

@@ -11,15 +11,16 @@
  */
 import {
   accept,
+  common,
   descriptor,
+  flags,
   HELLO,
   libc,
   listen,
   say,
-  serverOptions,
 } from "./util.ts";
 
-const options = serverOptions("serves one client at a time, by your answers");
+const options = flags("serves one client at a time, by your answers", common);
 
 const { fcntl, tcflush } = libc({
   // int fcntl(int fd, int cmd, int arg);

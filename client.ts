@@ -10,9 +10,9 @@
  * two, or one: TCP carries bytes and not messages, and a server that receives
  * several lines in one piece answers once.
  */
-import { authority, fail, options, print, reason, warn } from "./util.ts";
+import { authority, fail, flags, print, reason, warn } from "./util.ts";
 
-const { hostname, port } = options("talks to one of the servers", {
+const { hostname, port } = flags("talks to one of the servers", {
   hostname: ["127.0.0.1", "address to connect to"],
   port: [5666, "port to connect to"],
 });

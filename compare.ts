@@ -19,9 +19,9 @@ import { perfetto } from "./lib/perfetto.ts";
 import { type Play, playAll } from "./lib/scene.ts";
 import { Sheet } from "./lib/sheet.ts";
 import type { Language } from "./lib/words.js";
-import { fail, options, printable, reason, say, warn } from "./util.ts";
+import { fail, flags, printable, reason, say, warn } from "./util.ts";
 
-const given = options("plays the same scene to each model, and draws it", {
+const given = flags("plays the same scene to each model, and draws it", {
   only: ["all", "which ones, such as select,poll"],
   beat: [0.3, "seconds from one event of the scene to the next"],
   lang: ["", "en or zh; else as LANG has it"],

@@ -14,18 +14,20 @@
  */
 import {
   accept,
+  common,
   descriptor,
   errno,
+  flags,
   HELLO,
   interrupted,
   libc,
   listen,
   type Peer,
-  serverOptions,
   strerror,
 } from "./util.ts";
 
-const options = serverOptions("serves many clients with epoll(7)", {
+const options = flags("serves many clients with epoll(7)", {
+  ...common,
   edge: [false, "be told once of new data, not as long as some is unread"],
 });
 

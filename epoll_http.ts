@@ -15,16 +15,18 @@
 import { Http, HttpPeer } from "./lib/http.ts";
 import {
   accept,
+  common,
   descriptor,
   errno,
+  flags,
   interrupted,
   libc,
   listen,
-  serverOptions,
   strerror,
 } from "./util.ts";
 
-const options = serverOptions("serves HTTP to many clients with epoll(7)", {
+const options = flags("serves HTTP to many clients with epoll(7)", {
+  ...common,
   port: [8080, "port to listen on; 0 lets the system choose"],
   timeout: [10, "seconds a client may take for a request, or be idle"],
   echo: [false, "answer with the body of the request, if it has one"],

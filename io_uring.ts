@@ -19,20 +19,23 @@
 import {
   accept,
   address,
+  common,
   descriptor,
   errno,
   fail,
+  flags,
   HELLO,
   interrupted,
+  last,
   libc,
   listen,
   log,
   Peer,
-  serverOptions,
   strerror,
 } from "./util.ts";
 
-const options = serverOptions("serves many clients with io_uring(7)", {
+const options = flags("serves many clients with io_uring(7)", {
+  ...common,
   bowl: [16384, "bytes of a client's buffer: more is not kept for it"],
 });
 
@@ -114,7 +117,8 @@ function accepted(result: number, flags: number) {
   if (result >= 0) {
     const name = options.quiet ? "" : peername(result);
     log(`got connection from ${name}`);
-    enter(result, name);
+    if (result < last) enter(result, name);
+    else new Peer(result, name).refuse(strerror(EMFILE));
   }
   if (flags & IORING_CQE_F_MORE) return;
   // Out of descriptors it says so at once, also where nobody is at the door:

@@ -13,15 +13,17 @@
  */
 import {
   accept,
+  common,
   descriptor,
+  flags,
   HELLO,
   listen,
   log,
   type Peer,
-  serverOptions,
 } from "./util.ts";
 
-const options = serverOptions("serves many clients, and never waits for one", {
+const options = flags("serves many clients, and never waits for one", {
+  ...common,
   interval: [3, "seconds to stay away when nothing happened"],
 });
 

@@ -9,16 +9,17 @@
  */
 import {
   accept,
+  common,
   descriptor,
+  flags,
   HELLO,
   interrupted,
   libc,
   listen,
   type Peer,
-  serverOptions,
 } from "./util.ts";
 
-const options = serverOptions("serves many clients with poll(2)");
+const options = flags("serves many clients with poll(2)", common);
 
 const { poll } = libc({
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout);

@@ -9,17 +9,18 @@
  */
 import {
   accept,
+  common,
   descriptor,
   fail,
+  flags,
   HELLO,
   interrupted,
   libc,
   listen,
   type Peer,
-  serverOptions,
 } from "./util.ts";
 
-const options = serverOptions("serves many clients with select(2)");
+const options = flags("serves many clients with select(2)", common);
 
 const { select } = libc({
   // int select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds,

@@ -15,16 +15,18 @@
  */
 import {
   accept,
+  common,
   descriptor,
+  flags,
   HELLO,
   libc,
   listen,
   log,
   type Peer,
-  serverOptions,
 } from "./util.ts";
 
-const options = serverOptions("serves many clients, whenever SIGIO comes", {
+const options = flags("serves many clients, whenever SIGIO comes", {
+  ...common,
   interval: [3, "seconds between two signs of life"],
 });
 

@@ -13,17 +13,19 @@
  */
 import {
   accept,
+  common,
   descriptor,
   fail,
+  flags,
   HELLO,
   libc,
   listen,
   log,
   Peer,
-  serverOptions,
 } from "./util.ts";
 
-const options = serverOptions("serves each client in a thread of its own", {
+const options = flags("serves each client in a thread of its own", {
+  ...common,
   threads: [256, "how many there may be"],
 });
 

@@ -6,29 +6,25 @@ import { parseArgs } from "jsr:@std/cli@^1/parse-args";
 
 const main = Deno.mainModule ?? location.href; // the latter in a Worker
 const script = decodeURIComponent(main.split("/").at(-1)!);
-const sleep = (ms: number) =>
-  void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-if (!("toHex" in Uint8Array.prototype)) fail("needs Deno 2.5: deno upgrade");
+const quiet = Deno.args.includes("--quiet");
+const never = new Int32Array(new SharedArrayBuffer(4)); // what to sleep on
 
 /** Writes all bytes to stdout; once nobody reads it, ends as SIGPIPE would. */
 export function print(bytes: Uint8Array) {
-  while (bytes.length > 0) {
-    const line = bytes.subarray(0, 1023).indexOf(10) + 1;
-    let piece = bytes.subarray(0, line || 1023);
-    bytes = bytes.subarray(piece.length);
-    // Part of a line is in Deno's buffer of 1024 bytes by then, to be flushed.
-    while (!written(piece)) if (!line) piece = new Uint8Array(0);
-  }
-}
-/** Whether stdout took it; where somebody made it non-blocking, it may be full. */
-function written(bytes: Uint8Array): boolean {
-  try {
-    return Deno.stdout.writeSync(bytes) >= 0;
-  } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(128 + 13);
-    if (!(error instanceof Deno.errors.WouldBlock)) fail(reason(error));
-    sleep(10);
-    return false;
+  let [from, to] = [0, 0]; // one line, or of a long one what Deno's buffer takes
+  while (true) {
+    try {
+      Deno.stdout.writeSync(bytes.subarray(from, to));
+      if (to === bytes.length) return;
+      const line = bytes.subarray(to, to + 1023).indexOf(10) + 1;
+      [from, to] = [to, Math.min(to + (line || 1023), bytes.length)];
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) Deno.exit(128 + 13);
+      if (!(error instanceof Deno.errors.WouldBlock)) fail(reason(error));
+      // Non-blocking, and full: a line was not taken; part of one is in the buffer.
+      if (bytes[to - 1] !== 10) from = to;
+      Atomics.wait(never, 0, 0, 10);
+    }
   }
 }
 /** Prints a line. */
@@ -44,7 +40,7 @@ export function warn(line: string) {
 }
 /** Ends the script: one line on stderr, status 1 (failed) or 2 (bad usage). */
 export function fail(line: string, status = 1): never {
-  warn(line);
+  warn(printable(line));
   Deno.exit(status);
 }
 /** `text` without its last newline, and unable to drive a terminal. */
@@ -55,41 +51,16 @@ export const printable = (text: string) =>
   );
 /** An error of Deno's in one line: `connection refused (ECONNREFUSED)`. */
 export function reason(error: unknown): string {
-  const { code, message } = error as Error & { code?: string };
-  const text = message.replace(/ \(os error \d+\)/, code ? ` (${code})` : "");
-  return text[0].toLowerCase() + text.slice(1);
+  const { code, message } = error as Error & { code: string };
+  return message[0].toLowerCase() +
+    message.slice(1).replace(/os error \d+/, code);
 }
+if (!("toHex" in Uint8Array.prototype)) fail("needs Deno 2.5: deno upgrade");
 
 /** A script's flags: `{ interval: [3, "seconds between two rounds"] }`. */
 export type Flags = Record<string, [number | boolean | string, string]>;
-/** Their values; what does not fit ends the script with status 2, or `--help`. */
-export function options<F extends Flags>(about: string, flags: F) {
-  const bad = (what: string) => fail(`${printable(what)}; see --help`, 2);
-  const given: Record<string, unknown> = parseArgs(Deno.args, {
-    string: [...Object.keys(flags), "help"], // also those that take no value
-    unknown: (arg: string) => bad(`unknown argument ${arg}`),
-  });
-  for (const arg of given._ as string[]) bad(`unknown argument ${arg}`);
-  let help = `${script}: ${about}\n`;
-  const values: Record<string, unknown> = {};
-  for (const [name, [preset, text]] of Object.entries(flags)) {
-    help += `\n  --${name.padEnd(10)} ${text}${preset ? ` (${preset})` : ""}`;
-    const word = given[name] as string | undefined;
-    const number = Number(word || NaN);
-    const [least, most] = name === "port" ? [0, 65535] : [1e-6, 1e6];
-    const fits = typeof preset === "number"
-      ? number >= least && number <= most
-      : (typeof preset === "string") === (word !== "") ||
-        `${name}=${word}` === "trace=json";
-    if (word === undefined) values[name] = preset;
-    else if (!fits) bad(`--${name} (${text}) cannot be "${word}"`);
-    else values[name] = typeof preset === "number" ? number : word || true;
-  }
-  if (given.help === undefined) return values as { [K in keyof F]: F[K][0] };
-  say(help);
-  Deno.exit(0);
-}
-const common = {
+/** Those of all servers; one with more adds them: `{ ...common, interval: … }`. */
+export const common = {
   hostname: ["127.0.0.1", "address to listen on"],
   port: [5666, "port to listen on; 0 lets the system choose"],
   echo: [false, "answer with what came instead of hello sir"],
@@ -97,20 +68,18 @@ const common = {
   quiet: [false, "print no clients and no messages"],
   trace: [false, "print each system call; --trace=json for programs"],
 } satisfies Flags;
-let quiet = false;
-let inbox: Uint8Array<ArrayBuffer>; // one for all: answered before the next recv
-/** `options` for a server: the flags all have in common, and its own. */
-export function serverOptions<F extends Flags>(about: string, own = {} as F) {
-  const given = options(about, { ...common, ...own });
-  [quiet, inbox] = [given.quiet, new Uint8Array(Math.ceil(given.bowl))];
-  return given;
+// It checks flags, has --help, and wraps for --trace what is opened below.
+const lib = await import("./lib/usage.ts").catch(() => null);
+/** What they are set to. In a copy without lib/ they are taken as they come. */
+export function flags<F extends Flags>(about: string, known: F) {
+  const values: Record<string, unknown> =
+    lib?.parse(`${script}: ${about}`, known, fail) ?? parseArgs(Deno.args);
+  if (!lib && (values.help || values.trace)) fail("that needs lib/ as well");
+  for (const name in known) values[name] ??= known[name][0];
+  inbox = new Uint8Array(Math.ceil(Number(values.bowl ?? 0)));
+  return values as { [K in keyof F]: F[K][0] };
 }
 
-// --trace wraps what is opened from here on: nothing below knows of it.
-if (Deno.args.some((arg) => /^--trace(=json)?$/.test(arg))) {
-  const missing = () => fail("--trace needs lib/trace.ts beside util.ts");
-  await import("./lib/trace.ts").catch(missing);
-}
 // No size_t or ssize_t: 64 bits would become BigInts, at 1.8 µs a request.
 const [int, len, buf, ptr] = ["i32", "u32", "buffer", "pointer"] as const;
 const shared = {
@@ -122,9 +91,8 @@ const shared = {
   send: { parameters: [int, buf, len, int], result: int },
   // int close(int fd);
   close: { parameters: [int], result: int },
-  dup: { parameters: [int], result: int },
+  getdtablesize: { parameters: [], result: int },
   getsockname: { parameters: [int, buf, buf], result: int },
-  getsockopt: { parameters: [int, int, int, buf, buf], result: int },
   __errno_location: { parameters: [], result: ptr },
   strerrorname_np: { parameters: [int], result: ptr },
   strerrordesc_np: { parameters: [int], result: ptr },
@@ -143,19 +111,17 @@ export function libc<const S extends Deno.ForeignLibraryInterface>(types: S) {
 }
 /** Why the last system call returned -1. @see errno(3) */
 export const errno = () => errnoView.getInt32();
-const [EINTR, EAGAIN, ENFILE, EMFILE] = [4, 11, 23, 24];
+const [EINTR, EAGAIN, EMFILE] = [4, 11, 24];
 const later = () => errno() === EAGAIN || errno() === EINTR; // try again
 /** In words, and by name: `too many open files (EMFILE)`. @see strerror(3) */
 export function strerror(errno: number): string {
   const [text, name] = [sys.strerrordesc_np(errno), sys.strerrorname_np(errno)]
     .map((string) => Deno.UnsafePointerView.getCString(string!));
-  return `${text[0].toLowerCase()}${text.slice(1)} (${name})`;
+  return `${text.toLowerCase()} (${name})`;
 }
 /** Whether a signal cut a wait short, which Ctrl-Z and fg do; else it fails. */
-export function interrupted(call: string, result: number): boolean {
-  if (result === -1 && errno() !== EINTR) fail(`${call}: ${strerror(errno())}`);
-  return result === -1;
-}
+export const interrupted = (call: string, n: number): boolean =>
+  n === -1 && (errno() === EINTR || fail(`${call}: ${strerror(errno())}`));
 
 type At = { hostname: string; port: number };
 /** `127.0.0.1:5666`, `[::1]:5666`. */
@@ -165,21 +131,13 @@ export const authority = ({ hostname, port }: At) =>
 export function listen({ hostname, port }: At, scheme = ""): Deno.TcpListener {
   try {
     const listener = Deno.listen({ hostname, port });
-    const { addr } = listener;
-    // Deno sets up its signals half a second after the start, and panics if no
-    // descriptors are left: before there is a client, see if there are; set up.
-    const net = Deno.permissions.querySync({ name: "net" }).state;
-    const four = net === "granted" ? [0, 0, 0, 0] : []; // it would ask for them
-    const trial = four.map((port) => Deno.listen({ hostname, port }));
-    for (const each of trial) each.close();
+    // Deno sets up its signals now, not later, when clients have all descriptors.
     Deno.addSignalListener("SIGINT", Deno.exit);
     Deno.removeSignalListener("SIGINT", Deno.exit);
-    const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
-    const to = (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
-      (addr.port === 5666 ? "" : ` --port ${addr.port}`);
-    const at = `${scheme}${authority(addr)}${scheme && "/"}`;
-    const reach = scheme ? `curl ${at}` : `${npx}deno run -A client.ts${to}`;
-    say(`${script}: listening on ${at}\nin another terminal: ${reach}`);
+    const { addr } = listener;
+    const url = scheme && `${scheme}${authority(addr)}/`;
+    say(`${script}: listening on ${url || authority(addr)}`);
+    if (lib) say(lib.reach(hostname, addr.port, url));
     return listener;
   } catch (error) {
     const why = reason(error);
@@ -187,74 +145,53 @@ export function listen({ hostname, port }: At, scheme = ""): Deno.TcpListener {
     fail(`cannot listen on ${authority({ hostname, port })}: ${why}${hint}`);
   }
 }
-// struct sockaddr_in:  family 2 bytes, port 2 (big-endian), address 4
-// struct sockaddr_in6: family 2 bytes, port 2 (big-endian), flow 4, address 16
-const sockaddr = new Uint8Array(28);
-const socklen = new Uint32Array(1); // the kernel changes it: filled each time
+// struct sockaddr_in:  AF_INET = 2, 2 bytes; port 2 (big-endian); address 4
+// struct sockaddr_in6: AF_INET6, 2 bytes; port 2; flow 4; address 16
+const [sockaddr, socklen] = [new Uint8Array(28), new Uint32Array(1)];
 /** The address in a struct sockaddr: `127.0.0.1:42446`. @see ip(7) */
 export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
   const port = sockaddr[2] << 8 | sockaddr[3];
-  const ipv4 = sockaddr.subarray(4, 8).join(".");
-  if (sockaddr[0] === 2) return `${ipv4}:${port}`; // AF_INET; else AF_INET6
+  if (sockaddr[0] === 2) return `${sockaddr.subarray(4, 8).join(".")}:${port}`;
   const words = sockaddr.subarray(8, 24).toHex().match(/.{4}/g)!.join(":");
   return `${new URL(`http://[${words}]`).hostname}:${port}`; // shortens it
 }
-let spare = -1; // a descriptor kept for those who cannot stay
+const room = () => socklen.fill(sockaddr.length); // the kernel changes it
 /** The descriptor of Deno's listener, which Deno keeps to itself. */
 export function descriptor({ addr }: Deno.TcpListener): number {
   libc({});
-  spare = sys.dup(0);
-  if (spare === -1) fail(`${strerror(EMFILE)}; try ulimit -n 1024`);
-  // The kernel knows which it is: the one that accepts, and on this port.
-  const [SOL_SOCKET, SO_ACCEPTCONN] = [1, 30];
-  const accepts = new Uint32Array(1);
-  for (let fd = 3; fd < 2 ** 20; fd++) {
-    sys.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, accepts, socklen.fill(4));
-    sys.getsockname(fd, sockaddr, socklen.fill(sockaddr.length));
-    if (accepts[0] && address(sockaddr).endsWith(`:${addr.port}`)) return fd;
+  last = sys.getdtablesize() - 1;
+  for (let fd = 3; fd < last; fd++) { // the kernel knows which is on this port
+    sys.getsockname(fd, sockaddr, room());
+    if (address(sockaddr).endsWith(`:${addr.port}`)) return fd;
   }
-  fail("cannot find the descriptor of Deno's listener");
+  fail("cannot find the descriptor of Deno's listener; try ulimit -n 1024");
+}
+export let last = 0; // the highest descriptor: kept for those who cannot stay
+let silentUntil = 0;
+function complain(why: string) {
+  if (performance.now() < silentUntil) return;
+  silentUntil = performance.now() + 5000;
+  warn(`cannot accept: ${why}`);
 }
 const [SOCK_NONBLOCK, SOCK_CLOEXEC] = [0o4000, 0o2000000];
-let [turnedAway, silentUntil] = [0, 0];
-/**
- * Those at the door, at most 64, so that who is in need not wait for a flood.
- * Who would need the last descriptor is told so, and closed. @see accept4(2)
- */
+/** Up to 64 of those at the door: others are waiting, too. @see accept4(2) */
 export function* accept(listener: number, flags = SOCK_NONBLOCK) {
-  const next = () => {
-    const length = socklen.fill(sockaddr.length);
-    const fd = sys.accept4(listener, sockaddr, length, flags | SOCK_CLOEXEC);
-    if (fd === -1) return null;
-    const name = address(sockaddr);
-    log(`got connection from ${name}`);
-    return new Peer(fd, name);
-  };
-  for (let i = 0, inside = 0; i < 1024 && inside < 64; i++) {
-    const peer = next();
-    if (peer) {
+  for (let tries = 0, inside = 0; tries < 1024 && inside < 64; tries++) {
+    const fd = sys.accept4(listener, sockaddr, room(), flags | SOCK_CLOEXEC);
+    if (fd === -1 && later()) return;
+    if (fd === -1) complain(strerror(errno()));
+    if (fd === -1) return void Atomics.wait(never, 0, 0, 10); // ENFILE, say
+    const peer = new Peer(fd, address(sockaddr));
+    log(`got connection from ${peer.name}`);
+    if (fd < last) {
       inside++;
       yield peer;
-    } else if (errno() === EAGAIN) return;
-    else if (errno() === EMFILE || errno() === ENFILE) {
-      const why = strerror(errno());
-      sys.close(spare);
-      const stranger = next();
-      const still = !stranger && (errno() === EMFILE || errno() === ENFILE);
-      stranger?.refuse(why);
-      spare = sys.dup(0);
-      if (stranger) turnedAway++;
-      else if (!still) return; // it had not even looked whether one is there
-      if (performance.now() >= silentUntil) {
-        warn(`cannot accept: ${why}; turned away: ${turnedAway}`);
-        silentUntil = performance.now() + 5000;
-      }
-      if (still) return sleep(10); // none is left in the whole system
-    } // else it has gone already
+    } else peer.refuse(strerror(EMFILE));
   }
 }
 
 export const HELLO = new TextEncoder().encode("hello sir\n");
+let inbox: Uint8Array<ArrayBuffer>; // one for all: answered before the next recv
 /**
  * A connected client. Readable: `recv` it, and `close` it when the message is
  * empty. While something is `unsent` do not; writable: `send` that.
@@ -290,14 +227,14 @@ export class Peer {
   }
   /** Tells a client why it cannot stay, and closes. */
   refuse(why: string) {
+    complain(why);
     this.send(new TextEncoder().encode(Peer.farewell(why)));
     this.close(why);
   }
   /** Gives the descriptor back: it may be the next client's. @see close(2) */
   close(why = this.#lost) {
     if (this.fd !== -1) sys.close(this.fd); // -1: Deno has it
-    const cut = this.#decoder?.decode();
-    if (cut) log(`${this.name}: ${cut}`);
+    if (this.#decoder?.decode()) log(`${this.name}: \ufffd`); // half a character
     log(`${this.name} disconnected${why && `: ${why}`}`);
   }
 }

@@ -10,9 +10,9 @@
  */
 import { pick } from "./lib/models.ts";
 import { House } from "./lib/watch/serve.ts";
-import { fail, options, printable, reason, say, warn } from "./util.ts";
+import { fail, flags, printable, reason, say, warn } from "./util.ts";
 
-const given = options("shows all models live, in the browser", {
+const given = flags("shows all models live, in the browser", {
   only: ["all", "which ones, such as select,poll"],
   beat: [1, "seconds from one event of the scene to the next"],
   port: [8088, "port of the page; 0 lets the system choose"],

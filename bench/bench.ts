@@ -11,7 +11,7 @@
  *   deno task bench --only idle --keep   a part of bench/results.json once more,
  *                                        or what a run that ended early lacks
  */
-import { fail, options, say } from "../util.ts";
+import { fail, flags, say } from "../util.ts";
 import { draw } from "./charts.ts";
 import { CHROMIUM, COOKIES, SHORT } from "./heads.ts";
 import type { End, Measured, Plan } from "./load.ts";
@@ -41,7 +41,7 @@ import {
   temp,
 } from "./servers.ts";
 
-const given = options("measures what each model costs, beside other servers", {
+const given = flags("measures what each model costs, beside other servers", {
   quick: [false, "some two minutes: fewer rounds, and shorter ones"],
   only: ["all", "parts and servers to measure, separated by commas"],
   keep: [false, "leave the other parts in bench/results.json"],

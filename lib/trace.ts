@@ -358,26 +358,15 @@ function returned(told: Omit<Told, "time" | "phase">) {
 
 let errno: Int32Array; // this thread's, to be read and to be written
 
-// How util.ts finds Deno's descriptor, keeps a spare one, and names an error,
-// and how many there may be.
+// How Deno's descriptor is found, how many there may be, and what an error is.
 const UNTOLD =
-  /^(__errno_location|strerror|dup|getsockname|getsockopt|getrlimit)/;
-const untold = new Set<Result>(); // the descriptors that are its own
+  /^(__errno_location|strerror|getdtablesize|getrlimit|getsockname)/;
 
 /** The call, told of before it can wait and when it has returned. */
 function traced(call: string, run: Call): Call {
-  if (UNTOLD.test(call)) {
-    return (...args) => {
-      const result = run(...args);
-      if (call === "dup") untold.add(result);
-      return result;
-    };
-  }
+  if (UNTOLD.test(call)) return run;
   const [ask, answer = () => ""] = TELLINGS[call] ?? numbers;
   return (...args) => {
-    if (call === "close" && untold.delete(args[0] as number)) {
-      return run(...args);
-    }
     if (call === "io_uring_enter") ring.entering();
     const asked = ask(args);
     called(call, asked);

@@ -7,7 +7,7 @@
  */
 import { Buffer } from "node:buffer";
 import { assert, assertEquals } from "@std/assert";
-import { authority, fail, options, printable, reason, say } from "../util.ts";
+import { authority, fail, flags, printable, reason, say } from "../util.ts";
 import { test } from "./common.ts";
 import {
   connect,
@@ -112,7 +112,7 @@ export function crowds(script: string, args: string[] = []) {
 }
 
 if (import.meta.main) {
-  const { hostname, port, clients } = options(
+  const { hostname, port, clients } = flags(
     "connects many, and lets them be",
     {
       hostname: ["127.0.0.1", "address to connect to"],

@@ -134,7 +134,14 @@ export function run(
 /** A copy of a script in a folder of its own, in which something is replaced. */
 export async function altered(script: string, from: string, to: string) {
   const dir = await Deno.makeTempDir();
-  const files = [script, "util.ts", "lib/trace.ts", "deno.json", "deno.lock"];
+  const files = [
+    script,
+    "util.ts",
+    "lib/usage.ts",
+    "lib/trace.ts",
+    "deno.json",
+    "deno.lock",
+  ];
   await Deno.mkdir(`${dir}/lib`);
   for (const file of files) {
     await Deno.copyFile(new URL(file, root), `${dir}/${file}`);

@@ -5,9 +5,9 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { getAvailablePort } from "@std/net";
 import {
   connect,
+  cpuTime,
   eventually,
   exchange,
   memory,
@@ -208,33 +208,48 @@ test("select.ts: a listener that does not fit into an fd_set", async () => {
   assertStringIncludes(output(), "fd_set");
 });
 
-test("an inherited socket is not the listener", async () => {
+test("an inherited listener is not ours", async () => {
   const many = Array.from({ length: 40 }, (_, i) => 2 * i + 11).join();
-  const ways = ["connection 12", "connection 13", "connection 14"];
-  ways.push(`connection ${many}`, `listener ${many}`);
-  await Promise.all(ways.map(async (way) => {
-    const port = getAvailablePort();
-    await using _server = await start(
-      "poll.ts",
-      ["--port", `${port}`],
-      preparing(way.replace("connection", `$& ${port}`)),
-    );
-    using conn = await connect(port);
-    const answer = await soon(exchange(conn, "hi\n"), `${way} is taken for it`);
-    assertEquals(answer, HELLO);
-  }));
+  await using server = await start(
+    "poll.ts",
+    [],
+    preparing(`listener ${many}`),
+  );
+  using conn = await connect(server.port);
+  const answer = await soon(exchange(conn, "hi\n"), "it is taken for ours");
+  assertEquals(answer, HELLO);
 });
 
-for (const [script, limit] of [["poll.ts", 15], ["threads.ts", 20]] as const) {
-  test(`${script}: too few descriptors to begin with`, async () => {
-    const { status, output } = run(
+test("threads.ts: too few descriptors to begin with", async () => {
+  const { status, output } = run(
+    "threads.ts",
+    ["--port", "0"],
+    (command) => `ulimit -n 24; exec ${command}`,
+  );
+  const { code } = await soon(status, output());
+  assertEquals(code, 1);
+  assertMatch(output(), /\nthreads.ts: a Worker needs descriptors: .*\n$/);
+});
+
+for (const script of ["poll.ts", "io_uring.ts"]) {
+  test(`${script}: even the last descriptor is taken by somebody else`, async () => {
+    await using server = await start(
       script,
-      ["--port", "0"],
-      (command) => `ulimit -n ${limit}; exec ${command}`,
+      [],
+      (command) => `ulimit -n 40; ${preparing("listener 39")(command)}`,
     );
-    const { code } = await soon(status, output());
-    assertEquals(code, 1);
-    assertMatch(output(), /too many open files|needs descriptors/i);
+    const conns: Deno.Conn[] = [];
+    for (let i = 0; i < 40; i++) conns.push(await connect(server.port));
+    await server.until("cannot accept: too many open files (EMFILE)");
+    const before = cpuTime(server.pid);
+    await pause(300);
+    assertEquals(await exchange(conns[0], "hi\n"), HELLO);
+    assert(cpuTime(server.pid) - before < 150, "it spins");
+    const inside = () => server.output().match(/got connection/g)!.length;
+    const full = inside();
+    conns[0].close(); // nobody was told to go: who waits is let in
+    await eventually(() => inside() === full + 1, "nobody gets in any more");
+    for (const conn of conns.slice(1)) conn.close();
   });
 }
 

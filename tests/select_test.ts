@@ -1,6 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { fills, greet, HELLO, serves, test } from "./common.ts";
-import { connect, eventually, exchange, rest, start } from "./harness.ts";
+import {
+  connect,
+  eventually,
+  exchange,
+  rest,
+  root,
+  run,
+  start,
+} from "./harness.ts";
 
 serves("select.ts");
 fills("select.ts", greet);
@@ -9,7 +17,7 @@ test("select.ts: a client that does not fit into the fd_set is told so", async (
   await using server = await start("select.ts");
   const conns: Deno.TcpConn[] = [];
   for (let i = 0; i < 1024; i++) conns.push(await connect(server.port));
-  const output = await server.until("descriptor 1024 does not fit");
+  const output = await server.until("disconnected: descriptor 1024");
   const refused = /(\d+) disconnected: descriptor 1024 does/.exec(output)![1];
   const first = conns.findIndex((conn) => `${conn.localAddr.port}` === refused);
   assertEquals(
@@ -28,6 +36,25 @@ test("select.ts: a client that does not fit into the fd_set is told so", async (
     () => server.output().match(/disconnected/g)?.length === 1024,
     "not all were seen to leave",
   );
+});
+
+test("select.ts and util.ts alone serve, and say what is missing", async () => {
+  const dir = await Deno.makeTempDir();
+  for (const file of ["select.ts", "util.ts", "deno.json"]) {
+    await Deno.copyFile(new URL(file, root), `${dir}/${file}`);
+  }
+  const script = `${dir}/select.ts`;
+  {
+    await using server = await start(script, ["--echo", "--bowl", "4"]);
+    using conn = await connect(server.port);
+    assertEquals(await exchange(conn, "hi\n"), "hi\n");
+  }
+  for (const flag of ["--help", "--trace", "--trace=json"]) {
+    const { status, output } = run(script, [flag]);
+    assertEquals((await status).code, 1);
+    assertEquals(output(), "select.ts: that needs lib/ as well\n");
+  }
+  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("select(2) with three empty sets is a sleep", () => {

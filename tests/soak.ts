@@ -9,7 +9,7 @@
  * time with few descriptors: then it may turn clients away, but not lose them.
  */
 import { Buffer } from "node:buffer";
-import { fail, options } from "../util.ts";
+import { fail, flags } from "../util.ts";
 import {
   connect,
   memory,
@@ -22,7 +22,7 @@ import {
   start,
 } from "./harness.ts";
 
-const { seconds } = options("friendly and hostile clients for every server", {
+const { seconds } = flags("friendly and hostile clients for every server", {
   seconds: [180, "how long"],
 });
 

@@ -269,7 +269,7 @@ else {
       const calls = straced(strace);
       const main = calls[0].thread;
       const begin = calls.findIndex(({ call, args, thread }) =>
-        thread === main && (call === "dup" && args === "0" ||
+        thread === main && (call === "getsockname" && args.startsWith("3,") ||
           call === "io_uring_setup")
       );
       assert(begin > 0);
