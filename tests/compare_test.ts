@@ -463,7 +463,7 @@ test("CPU time is that of /proc, of an untraced server", async () => {
   }
 });
 
-Deno.test("compare.ts: its CPU column is of a server without --trace", async () => {
+test("its CPU column is of a server without --trace", async () => {
   await using comparing = run("compare.ts", [
     "--only",
     "epoll",
