@@ -219,13 +219,11 @@ await Promise.all(trials.map(async (trial) => {
   for (let i = 0; i < 50; i++) await trial.friendly();
   trial.before = await settle(trial);
 }));
+const megabytes = (bytes: number) => Math.round(bytes / 2 ** 20);
 const progress = setInterval(() => {
   const bytes = trials.reduce((sum, trial) => sum + trial.bytes, 0);
-  console.error(
-    `${Math.round((end - Date.now()) / 1000)} s to go, ${
-      bytes >> 20
-    } MB came back`,
-  );
+  const left = Math.round((end - Date.now()) / 1000);
+  console.error(`${left} s to go, ${megabytes(bytes)} MB came back`);
 }, 10_000);
 const end = Date.now() + seconds * 1000;
 await Promise.all(trials.map((trial) => trial.run(end)));
@@ -237,18 +235,21 @@ console.table(Object.fromEntries(
     const after = await settle(trial);
     const { friends, foes, turnedAway, bytes, before, wrong } = trial;
     await trial.friendly(); // it must still answer
-    const ended = trial.server.output().split("\n").slice(2).join("; ");
+    const said = trial.server.output().trimEnd().split("\n").slice(2);
     failed ||= wrong.length > 0 || after.sockets > before.sockets ||
       after.memory > before.memory + 200; // no leak fits in that for minutes
     for (const what of wrong.slice(0, 3)) {
       console.error(`${trial.name}: ${what}`);
     }
-    if (ended) console.error(`${trial.name}: ${ended}`);
+    for (const line of new Set(said)) {
+      const times = said.filter((each) => each === line).length;
+      console.error(`${trial.name}: ${line} (${times} times)`);
+    }
     return [trial.name, {
       friendly: friends,
       hostile: foes,
       "turned away": turnedAway,
-      "MB back": bytes >> 20,
+      "MB back": megabytes(bytes),
       wrong: wrong.length,
       "sockets before": before.sockets,
       after: after.sockets,
