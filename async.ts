@@ -62,7 +62,8 @@ while (true) {
     // Clients wait at the door until one of those inside leaves; at most for 1 s,
     // for other parts of the process give descriptors back as well.
     const left = Promise.withResolvers<void>();
-    const timer = setTimeout(room = left.resolve, 1000);
+    room = left.resolve;
+    const timer = setTimeout(room, 1000);
     await left.promise;
     clearTimeout(timer);
   }

@@ -42,33 +42,32 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
 });
 
-// struct epoll_event: what has happened, and 8 bytes of data that come back as
-// they were given, of which the descriptor takes 4. On x86-64 it is packed to 12
-// bytes; elsewhere it takes 16, for data begins at a multiple of 8.
+// struct epoll_event: 12 bytes on x86-64; elsewhere 16, with 4 unused ones before
+// data, which comes back as we gave it: the descriptor.
 //
-//   | events: 4 bytes | (4) | data: 4, and 4 |
+//   | events: 4 bytes | (4) | data: 8 |
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_MOD = 3;
+const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3];
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
 const event = new Int32Array(WORDS);
 const events = new Int32Array(WORDS * MAX_EVENTS);
-
 const epfd = epoll_create1(0);
-function watch(op: number, fd: number, events: number): boolean {
+
+function watch(fd: number, events: number) {
   event[0] = events;
   event[DATA] = fd;
-  return epoll_ctl(epfd, op, fd, event) === 0;
+  const op = peers.has(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  return epoll_ctl(epfd, op, fd, event);
 }
 
 const http = new Http(options);
 const listener = descriptor(listen(options, "http://"));
 const peers = new Map<number, HttpPeer>(); // by descriptor
 
-watch(EPOLL_CTL_ADD, listener, EPOLLIN);
+watch(listener, EPOLLIN);
 while (true) {
   const n = epoll_wait(epfd, events, MAX_EVENTS, peers.size ? http.tick : -1);
   if (interrupted("epoll_wait", n)) continue;
@@ -77,7 +76,7 @@ while (true) {
     const fd = events[i * WORDS + DATA];
     if (fd === listener) {
       for (const peer of accept(listener)) {
-        if (watch(EPOLL_CTL_ADD, peer.fd, EPOLLIN)) {
+        if (watch(peer.fd, EPOLLIN) === 0) {
           peers.set(peer.fd, new HttpPeer(peer, http));
         } else peer.refuse(strerror(errno()));
       }
@@ -86,12 +85,12 @@ while (true) {
     const peer = peers.get(fd)!;
     if (peer.unsent) {
       peer.send(); // there is room for more of it
-      if (!peer.unsent) watch(EPOLL_CTL_MOD, fd, EPOLLIN);
+      if (!peer.unsent) watch(fd, EPOLLIN);
     } else {
-      const message = peer.recv();
-      if (message === null) continue; // nothing, after all
+      const message = peer.recv(); // null: nothing yet; empty: the client left
+      if (message === null) continue;
       if (message.length === 0) {
-        peer.close();
+        peer.close(); // which takes it off the kernel's list, too
         peers.delete(fd);
         continue;
       }
@@ -101,7 +100,7 @@ while (true) {
       const response = peer.answer();
       if (response === null) break;
       peer.send(response);
-      if (peer.unsent) watch(EPOLL_CTL_MOD, fd, EPOLLOUT);
+      if (peer.unsent) watch(fd, EPOLLOUT);
     }
   }
   // After the reading: what came in time counts, however late we were.

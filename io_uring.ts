@@ -66,13 +66,14 @@ const { io_uring_setup, io_uring_enter, mmap, getpeername } = libc({
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
 });
 
-// What can be asked for: an opcode, above it flags of any request (IOSQE_…) in
-// 8 bits, above them flags of this kind of request in 16.
-const POLL = 6; // IORING_OP_POLL_ADD
-const ACCEPT = 13 | 1 << 16; // IORING_OP_ACCEPT, IORING_ACCEPT_MULTISHOT
-const SEND = 26 | 4 << 8; // IORING_OP_SEND, IOSQE_IO_LINK
-const RECV = 27; // IORING_OP_RECV
-const opcode = (request: number) => request & 255;
+// What can be asked for: an opcode; above it, flags that any request can have
+// (IOSQE_…), 8 bits; above them, flags of this kind of request, 16 bits.
+const IORING_OP_POLL_ADD = 6;
+const IORING_OP_ACCEPT = 13;
+const IORING_OP_SEND = 26;
+const IORING_OP_RECV = 27;
+const IOSQE_IO_LINK = 4 << 8; // the next request waits for this one
+const IORING_ACCEPT_MULTISHOT = 1 << 16; // one request, a completion each client
 
 const IORING_CQE_F_MORE = 2; // the request is still with the kernel
 const SOCK_CLOEXEC = 0o2000000;
@@ -101,15 +102,21 @@ const ECANCELED = 125;
 const clients: (Client | undefined)[] = []; // by descriptor
 const hello = pointer(HELLO);
 
-ring.ask(ACCEPT, listener, 0, 0, SOCK_CLOEXEC);
+acceptAll();
 while (true) {
   ring.enter(); // the requests go in; held here until one of them is done
   for (const { op, fd, result, flags } of ring.completions()) {
-    if (op === opcode(RECV)) received(clients[fd]!, result);
-    else if (op === opcode(SEND)) sent(clients[fd]!, result);
-    else if (op === opcode(ACCEPT)) accepted(result, flags);
-    else if (op === opcode(POLL)) knocked();
+    if (op === IORING_OP_ACCEPT) accepted(result, flags);
+    else if (op === IORING_OP_RECV) received(clients[fd]!, result);
+    else if (op === IORING_OP_SEND) sent(clients[fd]!, result);
+    else if (op === IORING_OP_POLL_ADD) knocked();
   }
+}
+
+/** One request, for everybody who will come. */
+function acceptAll() {
+  const accept = IORING_OP_ACCEPT | IORING_ACCEPT_MULTISHOT;
+  ring.ask(accept, listener, 0, 0, SOCK_CLOEXEC);
 }
 
 /** Someone is in: the result is a descriptor. */
@@ -117,24 +124,24 @@ function accepted(result: number, flags: number) {
   if (result >= 0) {
     const name = options.quiet ? "" : peername(result);
     log(`got connection from ${name}`);
-    if (result < last) enter(result, name);
+    if (result < last) welcome(result, name);
     else new Peer(result, name).refuse(strerror(EMFILE));
   }
   if (flags & IORING_CQE_F_MORE) return;
   // Out of descriptors it says so at once, also where nobody is at the door:
   // then we ask to be told of the next one.
   if (result === -EMFILE || result === -ENFILE) {
-    ring.ask(POLL, listener, 0, 0, POLLIN);
-  } else ring.ask(ACCEPT, listener, 0, 0, SOCK_CLOEXEC);
+    ring.ask(IORING_OP_POLL_ADD, listener, 0, 0, POLLIN);
+  } else acceptAll();
 }
 
 /** Someone is at the door: there is room by now, or they are turned away. */
 function knocked() {
-  for (const { fd, name } of accept(listener)) enter(fd, name);
-  ring.ask(ACCEPT, listener, 0, 0, SOCK_CLOEXEC);
+  for (const { fd, name } of accept(listener)) welcome(fd, name);
+  acceptAll();
 }
 
-function enter(fd: number, name: string) {
+function welcome(fd: number, name: string) {
   receive(clients[fd] = new Client(fd, name));
 }
 
@@ -147,7 +154,7 @@ function peername(fd: number): string {
 
 /** Puts an empty tray on the belt. */
 function receive({ fd, tray }: Client) {
-  ring.ask(RECV, fd, tray.at, tray.bytes.length, 0);
+  ring.ask(IORING_OP_RECV, fd, tray.at, tray.bytes.length, 0);
 }
 
 /** It has come back: filled, unless the client has left. */
@@ -159,7 +166,8 @@ function received(client: Client, result: number) {
       : [hello, HELLO.length];
     // Linked, the next request waits until all of this is sent: nothing is read
     // from a client that does not read.
-    ring.ask(SEND, client.fd, at, length, MSG_WAITALL);
+    const send = IORING_OP_SEND | IOSQE_IO_LINK;
+    ring.ask(send, client.fd, at, length, MSG_WAITALL);
   } else if (result !== -EINTR && result !== -ECANCELED) {
     client.close(client.why || (result === 0 ? "" : strerror(-result)));
     clients[client.fd] = undefined;
@@ -203,8 +211,9 @@ function openRing(entries: number) {
     );
   }
   const [sqEntries, cqEntries] = params;
-  const [sqHead, sqTail, sqMask, , , , sqArray] = params.slice(10).map(word);
-  const [cqHead, cqTail, cqMask, , , cqArray] = params.slice(20).map(word);
+  const words = (i: number) => params[i] / 4; // said in bytes
+  const [sqHead, sqTail, sqMask, sqArray] = [10, 11, 12, 16].map(words);
+  const [cqHead, cqTail, cqMask, cqArray] = [20, 21, 22, 25].map(words);
   const IORING_OFF_SQES = 0x10000000;
   const size = 4 * Math.max(sqArray + sqEntries, cqArray + 4 * cqEntries);
   const rings = new Int32Array(map(size, fd, 0));
@@ -219,10 +228,6 @@ function openRing(entries: number) {
   let waiting = 0; // entries that the kernel has not taken yet
   const completion = { op: 0, fd: 0, result: 0, flags: 0 };
   return { ask, enter, completions };
-
-  function word(offset: number) {
-    return offset / 4;
-  }
 
   /**
    * Writes a request: struct io_uring_sqe, 16 words. What stands in user_data
@@ -242,7 +247,7 @@ function openRing(entries: number) {
     sqes[i + 5] = addr / 2 ** 32;
     sqes[i + 6] = length;
     sqes[i + 7] = flags;
-    sqes[i + 8] = opcode(request);
+    sqes[i + 8] = request & 255;
     sqes[i + 9] = fd;
     submitted = submitted + 1 | 0;
     waiting++;

@@ -50,11 +50,9 @@ export const printable = (text: string) =>
     (c) => `\\u{${c.charCodeAt(0).toString(16)}}`,
   );
 /** An error of Deno's in one line: `connection refused (ECONNREFUSED)`. */
-export function reason(error: unknown): string {
-  const { code, message } = error as Error & { code: string };
-  return message[0].toLowerCase() +
-    message.slice(1).replace(/os error \d+/, code);
-}
+export const reason = (error: unknown) =>
+  `${error}`.replace(/^\w+: ./, (name) => name.at(-1)!.toLowerCase())
+    .replace(/os error \d+/, (error as { code: string }).code);
 if (!("toHex" in Uint8Array.prototype)) fail("needs Deno 2.5: deno upgrade");
 
 /** A script's flags: `{ interval: [3, "seconds between two rounds"] }`. */
@@ -68,13 +66,16 @@ export const common = {
   quiet: [false, "print no clients and no messages"],
   trace: [false, "print each system call; --trace=json for programs"],
 } satisfies Flags;
-// It checks flags, has --help, and wraps for --trace what is opened below.
-const lib = await import("./lib/usage.ts").catch(() => null);
-/** What they are set to. In a copy without lib/ they are taken as they come. */
+const lib = await import("./lib/usage.ts").catch(() => null); // not in a copy
+/** What they are set to; what is unknown, or does not fit, ends the script. */
 export function flags<F extends Flags>(about: string, known: F) {
-  const values: Record<string, unknown> =
+  const { _, ...values }: Record<string, unknown> =
     lib?.parse(`${script}: ${about}`, known, fail) ?? parseArgs(Deno.args);
-  if (!lib && (values.help || values.trace)) fail("that needs lib/ as well");
+  for (const [name, value] of lib ? [] : Object.entries(values)) {
+    if (/^(help|trace)$/.test(name)) fail(`--${name} needs lib/: copy it, too`);
+    const fits = typeof value === typeof known[name]?.[0];
+    if (!fits) fail(`--${name} is unknown, or cannot be "${value}"`, 2);
+  }
   for (const name in known) values[name] ??= known[name][0];
   inbox = new Uint8Array(Math.ceil(Number(values.bowl ?? 0)));
   return values as { [K in keyof F]: F[K][0] };
@@ -93,6 +94,7 @@ const shared = {
   close: { parameters: [int], result: int },
   getdtablesize: { parameters: [], result: int },
   getsockname: { parameters: [int, buf, buf], result: int },
+  getpeername: { parameters: [int, buf, buf], result: int },
   __errno_location: { parameters: [], result: ptr },
   strerrorname_np: { parameters: [int], result: ptr },
   strerrordesc_np: { parameters: [int], result: ptr },
@@ -128,26 +130,25 @@ type At = { hostname: string; port: number };
 export const authority = ({ hostname, port }: At) =>
   `${hostname.replace(/.*:.*/, "[$&]")}:${port}`;
 /** `Deno.listen`, and where that is; ends the script when it cannot. */
-export function listen({ hostname, port }: At, scheme = ""): Deno.TcpListener {
+export function listen(at: At, scheme = ""): Deno.TcpListener {
   try {
-    const listener = Deno.listen({ hostname, port });
+    const listener = Deno.listen(at);
     // Deno sets up its signals now, not later, when clients have all descriptors.
     Deno.addSignalListener("SIGINT", Deno.exit);
     Deno.removeSignalListener("SIGINT", Deno.exit);
-    const { addr } = listener;
-    const url = scheme && `${scheme}${authority(addr)}/`;
-    say(`${script}: listening on ${url || authority(addr)}`);
-    if (lib) say(lib.reach(hostname, addr.port, url));
+    const url = scheme + authority(listener.addr) + (scheme && "/");
+    say(`${script}: listening on ${url}`);
+    if (lib) say(lib.reach(url));
     return listener;
   } catch (error) {
-    const why = reason(error);
-    const hint = /EADDRINUSE|EACCES/.test(why) ? "; try --port 0" : "";
-    fail(`cannot listen on ${authority({ hostname, port })}: ${why}${hint}`);
+    const hint = /ADDRINUSE|ACCES/.test(reason(error)) ? "; try --port 0" : "";
+    fail(`cannot listen on ${authority(at)}: ${reason(error)}${hint}`);
   }
 }
 // struct sockaddr_in:  AF_INET = 2, 2 bytes; port 2 (big-endian); address 4
 // struct sockaddr_in6: AF_INET6, 2 bytes; port 2; flow 4; address 16
-const [sockaddr, socklen] = [new Uint8Array(28), new Uint32Array(1)];
+const sockaddr = new Uint8Array(28);
+const room = () => new Uint32Array([28]); // socklen_t, which the kernel changes
 /** The address in a struct sockaddr: `127.0.0.1:42446`. @see ip(7) */
 export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
   const port = sockaddr[2] << 8 | sockaddr[3];
@@ -155,23 +156,24 @@ export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
   const words = sockaddr.subarray(8, 24).toHex().match(/.{4}/g)!.join(":");
   return `${new URL(`http://[${words}]`).hostname}:${port}`; // shortens it
 }
-const room = () => socklen.fill(sockaddr.length); // the kernel changes it
 /** The descriptor of Deno's listener, which Deno keeps to itself. */
 export function descriptor({ addr }: Deno.TcpListener): number {
   libc({});
   last = sys.getdtablesize() - 1;
   for (let fd = 3; fd < last; fd++) { // the kernel knows which is on this port
-    sys.getsockname(fd, sockaddr, room());
+    if (sys.getpeername(fd, sockaddr, room()) === 0) continue; // a connection
+    if (sys.getsockname(fd, sockaddr, room()) === -1) continue;
     if (address(sockaddr).endsWith(`:${addr.port}`)) return fd;
   }
   fail("cannot find the descriptor of Deno's listener; try ulimit -n 1024");
 }
 export let last = 0; // the highest descriptor: kept for those who cannot stay
-let silentUntil = 0;
-function complain(why: string) {
+let [times, silentUntil] = [0, 0];
+function complain(why: string) { // in a line, at most every five seconds
+  times++;
   if (performance.now() < silentUntil) return;
   silentUntil = performance.now() + 5000;
-  warn(`cannot accept: ${why}`);
+  warn(`cannot accept: ${why}; so far: ${times}`);
 }
 const [SOCK_NONBLOCK, SOCK_CLOEXEC] = [0o4000, 0o2000000];
 /** Up to 64 of those at the door: others are waiting, too. @see accept4(2) */
@@ -179,14 +181,13 @@ export function* accept(listener: number, flags = SOCK_NONBLOCK) {
   for (let tries = 0, inside = 0; tries < 1024 && inside < 64; tries++) {
     const fd = sys.accept4(listener, sockaddr, room(), flags | SOCK_CLOEXEC);
     if (fd === -1 && later()) return;
-    if (fd === -1) complain(strerror(errno()));
-    if (fd === -1) return void Atomics.wait(never, 0, 0, 10); // ENFILE, say
+    if (fd === -1) complain(strerror(errno())); // ENFILE, say: wait a little
+    if (fd === -1) return void Atomics.wait(never, 0, 0, 10);
     const peer = new Peer(fd, address(sockaddr));
     log(`got connection from ${peer.name}`);
-    if (fd < last) {
-      inside++;
-      yield peer;
-    } else peer.refuse(strerror(EMFILE));
+    if (fd < last) inside++;
+    if (fd < last) yield peer;
+    else peer.refuse(strerror(EMFILE));
   }
 }
 
@@ -202,7 +203,6 @@ export class Peer {
   #lost = ""; // why nothing more can be said to it
   #decoder?: TextDecoder; // has half characters
   constructor(readonly fd: number, readonly name: string) {}
-
   /** What came, valid until the next `recv`; null: nothing yet. @see recv(2) */
   recv(): Uint8Array<ArrayBuffer> | null {
     const n = sys.recv(this.fd, inbox, inbox.length, 0);

@@ -46,11 +46,12 @@ export function parse(
   Deno.exit(0);
 }
 
-/** A line for another terminal, to talk to a server that listens at `address`. */
-export function reach(hostname: string, port: number, url: string): string {
+/** A line for another terminal: the client for a server at `at`, or for its URL. */
+export function reach(at: string): string {
   const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
+  const [, hostname, port] = /^\[?(.*?)\]?:(\d+)$/.exec(at) ?? [];
   const to = (hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`) +
-    (port === 5666 ? "" : ` --port ${port}`);
-  return `in another terminal: ` +
-    (url ? `curl ${url}` : `${npx}deno run -A client.ts${to}`);
+    (port === "5666" ? "" : ` --port ${port}`);
+  const client = port ? `${npx}deno run -A client.ts${to}` : `curl ${at}`;
+  return `in another terminal: ${client}`;
 }

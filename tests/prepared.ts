@@ -4,11 +4,12 @@
  *   deno run -A tests/prepared.ts descriptors 1100 deno run -A select.ts
  *
  * descriptors N   all up to N are taken
- * listener D      a listener of another port stands at each of D (11,13)
+ * connection P D  an accepted connection of port P stands at each of D (12,13)
+ * listener D      a listener of another port stands at each of D
  * nonblocking     stdout says EAGAIN when it is full
  * unprivileged    memory may not be locked beyond `ulimit -l`, even by root
  */
-const { dup, dup2, fcntl, getsockname, prctl, execvp } = Deno.dlopen(
+const { dup, dup2, fcntl, accept, getsockname, prctl, execvp } = Deno.dlopen(
   "libc.so.6",
   {
     // int dup(int oldfd);
@@ -17,6 +18,8 @@ const { dup, dup2, fcntl, getsockname, prctl, execvp } = Deno.dlopen(
     dup2: { parameters: ["i32", "i32"], result: "i32" },
     // int fcntl(int fd, int cmd, int arg);
     fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+    // int accept(int sockfd, struct sockaddr *addr, socklen_t *addrlen);
+    accept: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
     // int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen);
     getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
     // int prctl(int op, unsigned long arg2);
@@ -37,6 +40,15 @@ if (what === "descriptors") {
   const last = Number(words.shift());
   while (dup(2) < last);
   for (let fd = 3; fd <= last; fd++) fcntl(fd, F_SETFD, 0); // not closed by execv
+} else if (what === "connection") {
+  const port = Number(words.shift());
+  const listener = Deno.listen({ hostname: "127.0.0.1", port });
+  const client = await Deno.connect({ hostname: "127.0.0.1", port });
+  const fd = descriptor(listener);
+  fcntl(fd, F_SETFL, 0); // it blocks until the client is there
+  spread(accept(fd, null, null));
+  listener.close();
+  client.close();
 } else if (what === "listener") {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   spread(descriptor(listener));

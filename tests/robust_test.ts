@@ -5,6 +5,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
+import { getAvailablePort } from "@std/net";
 import {
   connect,
   cpuTime,
@@ -208,16 +209,21 @@ test("select.ts: a listener that does not fit into an fd_set", async () => {
   assertStringIncludes(output(), "fd_set");
 });
 
-test("an inherited listener is not ours", async () => {
+test("an inherited socket is not the listener", async () => {
   const many = Array.from({ length: 40 }, (_, i) => 2 * i + 11).join();
-  await using server = await start(
-    "poll.ts",
-    [],
-    preparing(`listener ${many}`),
-  );
-  using conn = await connect(server.port);
-  const answer = await soon(exchange(conn, "hi\n"), "it is taken for ours");
-  assertEquals(answer, HELLO);
+  const ways = ["connection 12", "connection 13", "connection 14"];
+  ways.push(`connection ${many}`, `listener ${many}`);
+  await Promise.all(ways.map(async (way) => {
+    const port = getAvailablePort();
+    await using _server = await start(
+      "poll.ts",
+      ["--port", `${port}`],
+      preparing(way.replace("connection", `$& ${port}`)),
+    );
+    using conn = await connect(port);
+    const answer = await soon(exchange(conn, "hi\n"), `${way} is taken for it`);
+    assertEquals(answer, HELLO);
+  }));
 });
 
 test("threads.ts: too few descriptors to begin with", async () => {

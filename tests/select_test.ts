@@ -49,10 +49,21 @@ test("select.ts and util.ts alone serve, and say what is missing", async () => {
     using conn = await connect(server.port);
     assertEquals(await exchange(conn, "hi\n"), "hi\n");
   }
-  for (const flag of ["--help", "--trace", "--trace=json"]) {
-    const { status, output } = run(script, [flag]);
-    assertEquals((await status).code, 1);
-    assertEquals(output(), "select.ts: that needs lib/ as well\n");
+  const lib = (flag: string) => `select.ts: ${flag} needs lib/: copy it, too\n`;
+  const wrong = (flag: string, value: string) =>
+    `select.ts: --${flag} is unknown, or cannot be "${value}"\n`;
+  for (
+    const [args, code, line] of [
+      [["--help"], 1, lib("--help")],
+      [["--trace"], 1, lib("--trace")],
+      [["--trace=json"], 1, lib("--trace")],
+      [["--prot", "5"], 2, wrong("prot", "5")],
+      [["--port", "x"], 2, wrong("port", "x")],
+      [["--echo=maybe"], 2, wrong("echo", "maybe")],
+    ] as const
+  ) {
+    const { status, output } = run(script, [...args]);
+    assertEquals([(await status).code, output()], [code, line]);
   }
   await Deno.remove(dir, { recursive: true });
 });
