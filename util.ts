@@ -4,8 +4,7 @@
  */
 import { parseArgs } from "jsr:@std/cli@^1/parse-args";
 
-const main = Deno.mainModule ?? location.href; // the latter in a Worker
-const script = decodeURIComponent(main.split("/").at(-1)!);
+const script = decodeURI(Deno.mainModule ?? location.href).replace(/.*\//, "");
 const quiet = Deno.args.includes("--quiet");
 const never = new Int32Array(new SharedArrayBuffer(4)); // what to sleep on
 
@@ -94,7 +93,7 @@ const shared = {
   close: { parameters: [int], result: int },
   getdtablesize: { parameters: [], result: int },
   getsockname: { parameters: [int, buf, buf], result: int },
-  getpeername: { parameters: [int, buf, buf], result: int },
+  getsockopt: { parameters: [int, int, int, buf, buf], result: int },
   __errno_location: { parameters: [], result: ptr },
   strerrorname_np: { parameters: [int], result: ptr },
   strerrordesc_np: { parameters: [int], result: ptr },
@@ -147,7 +146,7 @@ export function listen(at: At, scheme = ""): Deno.TcpListener {
 }
 // struct sockaddr_in:  AF_INET = 2, 2 bytes; port 2 (big-endian); address 4
 // struct sockaddr_in6: AF_INET6, 2 bytes; port 2; flow 4; address 16
-const sockaddr = new Uint8Array(28);
+const [sockaddr, accepts] = [new Uint8Array(28), new Uint32Array(1)];
 const room = () => new Uint32Array([28]); // socklen_t, which the kernel changes
 /** The address in a struct sockaddr: `127.0.0.1:42446`. @see ip(7) */
 export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
@@ -160,10 +159,11 @@ export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
 export function descriptor({ addr }: Deno.TcpListener): number {
   libc({});
   last = sys.getdtablesize() - 1;
+  const [SOL_SOCKET, SO_ACCEPTCONN] = [1, 30];
   for (let fd = 3; fd < last; fd++) { // the kernel knows which is on this port
-    if (sys.getpeername(fd, sockaddr, room()) === 0) continue; // a connection
-    if (sys.getsockname(fd, sockaddr, room()) === -1) continue;
-    if (address(sockaddr).endsWith(`:${addr.port}`)) return fd;
+    sys.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, accepts, room());
+    sys.getsockname(fd, sockaddr, room());
+    if (accepts[0] && address(sockaddr).endsWith(`:${addr.port}`)) return fd;
   }
   fail("cannot find the descriptor of Deno's listener; try ulimit -n 1024");
 }
