@@ -47,23 +47,25 @@ async function serve(conn: Deno.TcpConn) {
   }
   conn.close();
   peer.close(why);
-  room();
+  descriptorFreed();
 }
 
-let room = () => {}; // called when a descriptor is given back
-let full = -Infinity; // when we last had none for a client
+let descriptorFreed = () => {}; // ends the wait of a loop that had none left
+let lastWarned = -Infinity;
 while (true) {
   try {
     for await (const conn of listener) serve(conn); // and not: await serve
   } catch (error) {
     if (error instanceof Deno.errors.NotConnected) continue; // already reset
-    if (Date.now() - full > 5000) warn(`cannot accept: ${reason(error)}`);
-    full = Date.now();
+    if (Date.now() - lastWarned > 5000) {
+      warn(`cannot accept: ${reason(error)}`);
+      lastWarned = Date.now();
+    }
     // Clients wait at the door until one of those inside leaves; at most for 1 s,
     // for other parts of the process give descriptors back as well.
     const left = Promise.withResolvers<void>();
-    room = left.resolve;
-    const timer = setTimeout(room, 1000);
+    descriptorFreed = left.resolve;
+    const timer = setTimeout(descriptorFreed, 1000);
     await left.promise;
     clearTimeout(timer);
   }

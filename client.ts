@@ -49,7 +49,7 @@ async function send() {
     while (data.length) data = data.subarray(await conn.write(data));
   }
   prompt?.close();
-  if (prompt) Deno.exit(0); // Ctrl-D: whoever waits for answers stays
+  if (prompt) Deno.exit(0); // Ctrl-D: no more answers are waited for
   sentAll = true;
   await conn.closeWrite(); // the server may still have something to say
 }

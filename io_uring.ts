@@ -26,7 +26,7 @@ import {
   flags,
   HELLO,
   interrupted,
-  last,
+  lastFd,
   libc,
   listen,
   log,
@@ -51,9 +51,10 @@ const { io_uring_setup, io_uring_enter, mmap, getpeername } = libc({
   },
   // int io_uring_enter(unsigned fd, u32 to_submit, u32 min_complete, u32 flags,
   //                    const void *arg, size_t argsz);
+  // The last one goes over the stack, with all its 64 bits: those of a null.
   io_uring_enter: {
     name: "syscall",
-    parameters: ["i32", "i32", "u32", "u32", "u32", "buffer", "u32"],
+    parameters: ["i32", "i32", "u32", "u32", "u32", "pointer", "pointer"],
     result: "i32",
   },
   // void *mmap(void *addr, size_t length, int prot, int flags, int fd,
@@ -115,8 +116,8 @@ while (true) {
 
 /** One request, for everybody who will come. */
 function acceptAll() {
-  const accept = IORING_OP_ACCEPT | IORING_ACCEPT_MULTISHOT;
-  ring.ask(accept, listener, 0, 0, SOCK_CLOEXEC);
+  const request = IORING_OP_ACCEPT | IORING_ACCEPT_MULTISHOT;
+  ring.ask(request, listener, 0, 0, SOCK_CLOEXEC);
 }
 
 /** Someone is in: the result is a descriptor. */
@@ -124,7 +125,7 @@ function accepted(result: number, flags: number) {
   if (result >= 0) {
     const name = options.quiet ? "" : peername(result);
     log(`got connection from ${name}`);
-    if (result < last) welcome(result, name);
+    if (result < lastFd) welcome(result, name); // that one is to say no with
     else new Peer(result, name).refuse(strerror(EMFILE));
   }
   if (flags & IORING_CQE_F_MORE) return;
@@ -164,10 +165,10 @@ function received(client: Client, result: number) {
     const [at, length] = options.echo
       ? [client.tray.at, result]
       : [hello, HELLO.length];
-    // Linked, the next request waits until all of this is sent: nothing is read
-    // from a client that does not read.
-    const send = IORING_OP_SEND | IOSQE_IO_LINK;
-    ring.ask(send, client.fd, at, length, MSG_WAITALL);
+    // The receive below is linked to it, and waits until all of this is sent
+    // (MSG_WAITALL): nothing is read from a client that does not read.
+    const request = IORING_OP_SEND | IOSQE_IO_LINK;
+    ring.ask(request, client.fd, at, length, MSG_WAITALL);
   } else if (result !== -EINTR && result !== -ECANCELED) {
     client.close(client.why || (result === 0 ? "" : strerror(-result)));
     clients[client.fd] = undefined;
@@ -186,13 +187,14 @@ function sent(client: Client, result: number) {
 /**
  * The two rings. Who writes an entry then moves the tail, who reads it then
  * moves the head, and the order counts: Atomics, where C has store-release and
- * load-acquire. Both only ever grow, as 32 bits do; the mask makes an index.
+ * load-acquire. Head and tail count on, and wrap at 2 ** 32; masked, they are
+ * indices.
  */
 function openRing(entries: number) {
   // struct io_uring_params: sq_entries, cq_entries, flags, 7 more words; then
   // 10 words and 10 words that say where in the memory the rings keep what.
   const params = new Uint32Array(30);
-  const IORING_SETUP_SINGLE_ISSUER = 1 << 12; // one thread, no locks
+  const IORING_SETUP_SINGLE_ISSUER = 1 << 12; // one thread asks; for the next:
   const IORING_SETUP_DEFER_TASKRUN = 1 << 13; // work is done when we enter
   params[2] = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
   const fd = io_uring_setup(SETUP, entries, params);
@@ -216,7 +218,7 @@ function openRing(entries: number) {
   const [cqHead, cqTail, cqMask, cqArray] = [20, 21, 22, 25].map(words);
   const IORING_OFF_SQES = 0x10000000;
   const size = 4 * Math.max(sqArray + sqEntries, cqArray + 4 * cqEntries);
-  const rings = new Int32Array(map(size, fd, 0));
+  const rings = new Int32Array(map(size, fd, 0)); // both in one mapping
   const sqes = new Uint32Array(map(64 * sqEntries, fd, IORING_OFF_SQES));
   const mask = rings[sqMask];
   // The ring of submissions holds numbers of entries: we use them in order.
@@ -227,7 +229,6 @@ function openRing(entries: number) {
   let available = 0; // its tail
   let waiting = 0; // entries that the kernel has not taken yet
   const completion = { op: 0, fd: 0, result: 0, flags: 0 };
-  return { ask, enter, completions };
 
   /**
    * Writes a request: struct io_uring_sqe, 16 words. What stands in user_data
@@ -259,7 +260,7 @@ function openRing(entries: number) {
     Atomics.store(rings, cqHead, completed);
     Atomics.store(rings, sqTail, submitted);
     const flags = IORING_ENTER_GETEVENTS;
-    const n = io_uring_enter(ENTER, fd, waiting, 1, flags, null, 0);
+    const n = io_uring_enter(ENTER, fd, waiting, 1, flags, null, null);
     // Too much at once for the kernel: what is done by now makes room.
     const busy = n === -1 && (errno() === EBUSY || errno() === EAGAIN);
     if (!busy) interrupted("io_uring_enter", n);
@@ -267,14 +268,14 @@ function openRing(entries: number) {
     available = Atomics.load(rings, cqTail);
   }
 
-  /** Whether there is room for what a completion can lead us to ask: 65. */
-  function room() {
+  /** Whether there is room for what one completion can make us ask: 64 + 1. */
+  function hasRoom() {
     return waiting < sqEntries - 65;
   }
 
   /** What is done, each a struct io_uring_cqe of 4 words; the rest, next time. */
   function* completions() {
-    while (completed !== available && room()) {
+    while (completed !== available && hasRoom()) {
       const i = cqArray + 4 * (completed & rings[cqMask]);
       completion.op = rings[i];
       completion.fd = rings[i + 1];
@@ -284,6 +285,8 @@ function openRing(entries: number) {
       yield completion;
     }
   }
+
+  return { ask, enter, completions };
 }
 
 /** The kernel's memory, which no garbage collector moves or frees. */
@@ -291,7 +294,7 @@ function map(size: number, fd: number, offset: number): ArrayBuffer {
   const PROT_READ_WRITE = 1 | 2;
   const MAP_SHARED = 1;
   const at = mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, offset);
-  // MAP_FAILED is (void *) -1: an odd address, and pages start at even ones.
+  // MAP_FAILED is (void *) -1, and no page starts at an odd address.
   if (!at || Deno.UnsafePointer.value(at) & 1n) {
     fail(`mmap: ${strerror(errno())}; async.ts runs here too`);
   }

@@ -8,10 +8,10 @@
  *   deno run -A signal.ts        and in other terminals: deno run -A client.ts
  *
  * Nobody builds TCP servers this way. SIGIO does not say who, nor what for, and
- * with TCP nearly everything rings: a client, data, room for more, a goodbye.
- * While one is pending, others are lost in it, so that each means: look after
- * everybody, until nobody has anything left. With F_SETSIG a signal would name
- * the descriptor, until the queue of signals is full.
+ * TCP sends it for nearly everything: a client, data, room for more, a goodbye.
+ * Several may arrive as one. So after each we try every client, until none has
+ * anything left. With F_SETSIG a signal would name the descriptor, until the
+ * queue of signals is full.
  */
 import {
   accept,
@@ -54,7 +54,7 @@ function look() {
     idle = true;
     for (const peer of accept(listener)) {
       watch(peer.fd);
-      peers.add(peer); // what it had sent before rang for nobody: asked now
+      peers.add(peer); // what came before watch rang for nobody: recv asks for it
       idle = false;
     }
     for (const peer of peers) { // once each: none can keep us to itself

@@ -52,7 +52,8 @@ declare const self: {
 // Every thread runs this file. The main thread has no name; that of a Worker
 // tells it the descriptor and the address of its client.
 if (self.name) {
-  Deno.exit = (status) => _exit(status!) as never; // its own ends one thread
+  // In a Worker, Deno's own exit ends no more than that Worker.
+  Deno.exit = (status) => _exit(status!) as never;
   const [fd, name] = self.name.split(" ");
   serve(new Peer(Number(fd), name));
   self.postMessage("over");
@@ -72,11 +73,11 @@ function serve(peer: Peer) {
   peer.close();
 }
 
-/** In the main thread, which must stay free: without it, no Worker can start. */
+/** In the main thread: held, it would not hear which other threads have ended. */
 async function main() {
   const POLLIN = 1;
   const RLIMIT_NOFILE = 7;
-  const PER_THREAD = 8; // descriptors: a Worker has six of its own
+  const PER_THREAD = 8; // descriptors: a Worker's six, the client's, a spare one
   const { filename } = import.meta; // none, where it comes from a URL
   const read = { name: "read", path: filename } as const;
   if (filename && Deno.permissions.requestSync(read).state !== "granted") {
@@ -93,7 +94,7 @@ async function main() {
 
   while (true) {
     await poll(pollfd, 1, -1);
-    for (const peer of accept(listener, 0)) {
+    for (const peer of accept(listener, 0)) { // 0: without SOCK_NONBLOCK
       if (threads === most) {
         peer.refuse(`all ${most} threads are taken`);
         continue;

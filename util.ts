@@ -1,7 +1,5 @@
-/**
- * What the servers share: output, flags, libc, the listener, and `Peer`, a client.
- * A name such as `recv` keeps what can go wrong with that call, and nothing else.
- */
+// What the servers share: output, flags, libc, the listener, and Peer, a client.
+// What is named like a system call makes it, and handles what can go wrong with it.
 import { parseArgs } from "jsr:@std/cli@^1/parse-args";
 
 const script = decodeURI(Deno.mainModule ?? location.href).replace(/.*\//, "");
@@ -72,7 +70,8 @@ export function flags<F extends Flags>(about: string, known: F) {
     lib?.parse(`${script}: ${about}`, known, fail) ?? parseArgs(Deno.args);
   for (const [name, value] of lib ? [] : Object.entries(values)) {
     if (/^(help|trace)$/.test(name)) fail(`--${name} needs lib/: copy it, too`);
-    const fits = typeof value === typeof known[name]?.[0];
+    const fits = typeof value === typeof known[name]?.[0] &&
+      !(Number(value) < 0 || Number(value) > 1e6);
     if (!fits) fail(`--${name} is unknown, or cannot be "${value}"`, 2);
   }
   for (const name in known) values[name] ??= known[name][0];
@@ -95,8 +94,8 @@ const shared = {
   getsockname: { parameters: [int, buf, buf], result: int },
   getsockopt: { parameters: [int, int, int, buf, buf], result: int },
   __errno_location: { parameters: [], result: ptr },
-  strerrorname_np: { parameters: [int], result: ptr },
-  strerrordesc_np: { parameters: [int], result: ptr },
+  strerror: { parameters: [int], result: ptr },
+  strerrorname_np: { parameters: [int], result: ptr, optional: true }, // glibc 2.32
 } as const;
 let sys: Deno.StaticForeignLibraryInterface<typeof shared>;
 let errnoView: Deno.UnsafePointerView;
@@ -116,11 +115,11 @@ const [EINTR, EAGAIN, EMFILE] = [4, 11, 24];
 const later = () => errno() === EAGAIN || errno() === EINTR; // try again
 /** In words, and by name: `too many open files (EMFILE)`. @see strerror(3) */
 export function strerror(errno: number): string {
-  const [text, name] = [sys.strerrordesc_np(errno), sys.strerrorname_np(errno)]
-    .map((string) => Deno.UnsafePointerView.getCString(string!));
-  return `${text.toLowerCase()} (${name})`;
+  const [text, name] = [sys.strerror(errno), sys.strerrorname_np?.(errno)]
+    .map((string) => string && Deno.UnsafePointerView.getCString(string));
+  return `${text!.toLowerCase()} (${name ?? errno})`;
 }
-/** Whether a signal cut a wait short, which Ctrl-Z and fg do; else it fails. */
+/** Whether a signal cut a wait short, as Ctrl-Z and fg can; else it fails. */
 export const interrupted = (call: string, n: number): boolean =>
   n === -1 && (errno() === EINTR || fail(`${call}: ${strerror(errno())}`));
 
@@ -132,7 +131,7 @@ export const authority = ({ hostname, port }: At) =>
 export function listen(at: At, scheme = ""): Deno.TcpListener {
   try {
     const listener = Deno.listen(at);
-    // Deno sets up its signals now, not later, when clients have all descriptors.
+    // The first makes Deno open descriptors: now, not when clients have them all.
     Deno.addSignalListener("SIGINT", Deno.exit);
     Deno.removeSignalListener("SIGINT", Deno.exit);
     const url = scheme + authority(listener.addr) + (scheme && "/");
@@ -151,29 +150,31 @@ const room = () => new Uint32Array([28]); // socklen_t, which the kernel changes
 /** The address in a struct sockaddr: `127.0.0.1:42446`. @see ip(7) */
 export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
   const port = sockaddr[2] << 8 | sockaddr[3];
-  if (sockaddr[0] === 2) return `${sockaddr.subarray(4, 8).join(".")}:${port}`;
+  const ipv4 = (at: number) => sockaddr.subarray(at, at + 4).join(".");
+  if (sockaddr[0] === 2) return `${ipv4(4)}:${port}`;
   const words = sockaddr.subarray(8, 24).toHex().match(/.{4}/g)!.join(":");
+  if (/^(0000:){5}ffff/.test(words)) return `[::ffff:${ipv4(20)}]:${port}`;
   return `${new URL(`http://[${words}]`).hostname}:${port}`; // shortens it
 }
 /** The descriptor of Deno's listener, which Deno keeps to itself. */
 export function descriptor({ addr }: Deno.TcpListener): number {
-  libc({});
-  last = sys.getdtablesize() - 1;
+  libc({}); // loads sys
+  lastFd = sys.getdtablesize() - 1;
   const [SOL_SOCKET, SO_ACCEPTCONN] = [1, 30];
-  for (let fd = 3; fd < last; fd++) { // the kernel knows which is on this port
+  for (let fd = 3; fd < lastFd; fd++) { // the kernel knows which is on this port
     sys.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, accepts, room());
     sys.getsockname(fd, sockaddr, room());
     if (accepts[0] && address(sockaddr).endsWith(`:${addr.port}`)) return fd;
   }
   fail("cannot find the descriptor of Deno's listener; try ulimit -n 1024");
 }
-export let last = 0; // the highest descriptor: kept for those who cannot stay
+export let lastFd = 0; // the highest descriptor: kept for those who cannot stay
 let [times, silentUntil] = [0, 0];
 function complain(why: string) { // in a line, at most every five seconds
   times++;
   if (performance.now() < silentUntil) return;
   silentUntil = performance.now() + 5000;
-  warn(`cannot accept: ${why}; so far: ${times}`);
+  warn(`cannot accept: ${why}, ${times} so far; said every 5 s at most`);
 }
 const [SOCK_NONBLOCK, SOCK_CLOEXEC] = [0o4000, 0o2000000];
 /** Up to 64 of those at the door: others are waiting, too. @see accept4(2) */
@@ -185,20 +186,19 @@ export function* accept(listener: number, flags = SOCK_NONBLOCK) {
     if (fd === -1) return void Atomics.wait(never, 0, 0, 10);
     const peer = new Peer(fd, address(sockaddr));
     log(`got connection from ${peer.name}`);
-    if (fd < last) inside++;
-    if (fd < last) yield peer;
+    if (fd < lastFd) inside++;
+    if (fd < lastFd) yield peer;
     else peer.refuse(strerror(EMFILE));
   }
 }
-
 export const HELLO = new TextEncoder().encode("hello sir\n");
-let inbox: Uint8Array<ArrayBuffer>; // one for all: answered before the next recv
+let inbox: Uint8Array<ArrayBuffer>; // flags() makes one, for all clients
 /**
- * A connected client. Readable: `recv` it, and `close` it when the message is
- * empty. While something is `unsent` do not; writable: `send` that.
+ * A connected client. Readable: `recv`, and `close` it when the message is empty.
+ * While something is `unsent`, do not `recv`: when writable, `send` that.
  */
 export class Peer {
-  static farewell = (why: string) => `${why}\n`;
+  static farewell = (why: string) => `${why}\n`; // HTTP says it differently
   unsent: Uint8Array<ArrayBuffer> | null = null;
   #lost = ""; // why nothing more can be said to it
   #decoder?: TextDecoder; // has half characters
@@ -214,9 +214,9 @@ export class Peer {
   send(message = this.unsent!) {
     const n = sys.send(this.fd, message, message.length, 0);
     if (n === -1 && !later()) this.#lost ||= strerror(errno()); // so will recv
-    const done = n === message.length || this.#lost;
-    const rest = message === this.unsent ? "subarray" : "slice"; // of the inbox
-    this.unsent = done ? null : message[rest](Math.max(n, 0));
+    const rest = message.subarray(Math.max(n, 0));
+    if (rest.length === 0 || this.#lost) this.unsent = null;
+    else this.unsent = this.unsent ? rest : rest.slice(); // the inbox is reused
   }
   /** Prints a message, unless --quiet: its pieces as they come, escaped. */
   show(message: Uint8Array, label = this.name) {

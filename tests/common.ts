@@ -300,7 +300,7 @@ export function fills(script: string, talk: Talk, args: string[] = []) {
     const conns = [];
     for (let i = 0; i < 40; i++) conns.push(await connect(server.port));
     await server.until(
-      "cannot accept: too many open files (EMFILE); so far: 1",
+      "cannot accept: too many open files (EMFILE), 1 so far",
     );
     await talk(conns[0]);
     assertStringIncludes(await rest(conns.at(-1)!), "too many open files");
