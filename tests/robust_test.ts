@@ -259,6 +259,24 @@ for (const script of ["poll.ts", "io_uring.ts"]) {
   });
 }
 
+const ipv6 = Deno.networkInterfaces().some(({ address }) => address === "::1");
+if (!ipv6) console.log("no IPv6 here: its addresses are not tried");
+for (const script of ipv6 ? ["select.ts", "async.ts"] : []) {
+  test(`${script}: names of clients of an IPv6 listener`, async () => {
+    await using server = await start(script, ["--hostname", "::"]);
+    const { port } = server;
+    for (
+      const [hostname, name] of [
+        ["127.0.0.1", "[::ffff:127.0.0.1]"],
+        ["::1", "[::1]"],
+      ]
+    ) {
+      using conn = await Deno.connect({ hostname, port });
+      await server.until(`connection from ${name}:${conn.localAddr.port}\n`);
+    }
+  });
+}
+
 test("io_uring.ts: two thousand who never read cost little", async () => {
   await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
   using friend = await connect(server.port);
