@@ -214,9 +214,9 @@ export class Peer {
   send(message = this.unsent!) {
     const n = sys.send(this.fd, message, message.length, 0);
     if (n === -1 && !later()) this.#lost ||= strerror(errno()); // so will recv
-    const rest = message.subarray(Math.max(n, 0));
-    if (rest.length === 0 || this.#lost) this.unsent = null;
-    else this.unsent = this.unsent ? rest : rest.slice(); // the inbox is reused
+    if (n === message.length || this.#lost) this.unsent = null;
+    else if (this.unsent) this.unsent = message.subarray(Math.max(n, 0));
+    else this.unsent = message.slice(Math.max(n, 0)); // the inbox is reused
   }
   /** Prints a message, unless --quiet: its pieces as they come, escaped. */
   show(message: Uint8Array, label = this.name) {
