@@ -6,8 +6,8 @@
  *
  *   deno run -A blocking.ts      and in other terminals: deno run -A client.ts
  *
- * Answer each message where the server runs. A second client is connected, for
- * the kernel queues it, but stands there until the first has left.
+ * Type each answer in the terminal of the server. A second client is connected,
+ * too, for the kernel queues it, but stands there until the first has left.
  */
 import {
   accept,
@@ -40,11 +40,12 @@ fcntl(listener, F_SETFL, fcntl(listener, F_GETFL, 0) & ~O_NONBLOCK);
 
 const chunk = new Uint8Array(4096);
 const decoder = new TextDecoder();
-let typed = ""; // in a pipe, what stands behind the line that was the answer
+let typed = ""; // read, but not yet part of an answer
 let ended = false;
 
 while (true) {
-  for (const peer of accept(listener, 0)) { // held here until someone connects
+  // Held here until someone connects; 0: without SOCK_NONBLOCK, so recv waits.
+  for (const peer of accept(listener, 0)) {
     while (true) {
       const message = peer.recv(); // held here until something comes
       if (message === null) continue; // cut short by a signal
@@ -58,8 +59,8 @@ while (true) {
 }
 
 /**
- * The line you type, or the next one of a pipe; null once there is none. Deno
- * reads it, so that a signal gets through: a thread held by read hears of none.
+ * The line you type, or the next one of a pipe; null once there is none. Here we
+ * await: no listener of ours for SIGCONT would run while read held the thread.
  */
 async function ask(): Promise<Uint8Array<ArrayBuffer> | null> {
   if (ended) return null;
@@ -69,15 +70,16 @@ async function ask(): Promise<Uint8Array<ArrayBuffer> | null> {
   if (atTerminal) tcflush(STDIN, TCIFLUSH);
   Deno.addSignalListener("SIGCONT", question); // again, after Ctrl-Z and fg
   question();
-  const read = () => Deno.stdin.read(chunk).catch(() => null); // a folder, say
-  for (let n; !typed.includes("\n") && (n = await read());) {
+  while (!typed.includes("\n")) {
+    const n = await Deno.stdin.read(chunk).catch(() => null);
+    if (n === null) break; // the end, or nothing that can be read: a folder, say
     typed += decoder.decode(chunk.subarray(0, n), { stream: true });
   }
   Deno.removeSignalListener("SIGCONT", question);
-  const [line] = /^[^\n]*\n?/.exec(typed)!;
-  typed = typed.slice(line.length);
-  ended = line === "";
-  const answer = line.replace(/\n?$/, "\n");
+  ended = typed === "";
+  const [line] = typed.split("\n", 1);
+  const answer = `${line}\n`;
+  typed = typed.slice(answer.length);
   if (ended || !atTerminal) say(answer, "");
   if (!ended) return new TextEncoder().encode(answer);
   say("stdin has ended: from here on the answer is hello sir");

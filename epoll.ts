@@ -1,16 +1,16 @@
 /**
- * Multiplexed I/O with epoll(7): the kernel keeps the list of descriptors, and
- * hands back only those that are ready.
+ * Multiplexed I/O with epoll(7): the kernel keeps the list of descriptors. One
+ * thread sleeps until some are ready, and is handed only those.
  *
- * In the canteen: you leave your name. When it is ready, she calls you, and
+ * In the canteen: you leave your name. When it is ready, you are called, and
  * only you.
  *
  *   deno run -A epoll.ts         and in other terminals: deno run -A client.ts
  *
- * Level-triggered, she calls again and again until you have taken everything.
- * Edge-triggered (--edge), she calls once for what is new: so the server reads on
+ * Level-triggered, you are called again and again until you have taken all of it.
+ * Edge-triggered (--edge), you are called once for what is new: so we read on
  * until EAGAIN, or the rest would come only with the next message. To compare:
- * --bowl 4 --trace, with and without --edge.
+ * --bowl 4 (bytes that one recv takes) --trace, with and without --edge.
  */
 import {
   accept,
@@ -28,7 +28,7 @@ import {
 
 const options = flags("serves many clients with epoll(7)", {
   ...common,
-  edge: [false, "be told once of new data, not as long as some is unread"],
+  edge: [false, "be told once of new data, not again while some is unread"],
 });
 
 const { epoll_create1, epoll_ctl, epoll_wait } = libc({
@@ -41,13 +41,14 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 });
 
 // struct epoll_event: 12 bytes on x86-64; elsewhere 16, with 4 unused ones before
-// data, which comes back as we gave it: the descriptor.
+// data. There we put the descriptor, and get it back with each event.
 //
 //   | events: 4 bytes | (4) | data: 8 |
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
 const EPOLLET = options.edge ? 1 << 31 : 0;
-const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3];
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_MOD = 3;
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
@@ -55,18 +56,19 @@ const event = new Int32Array(WORDS);
 const events = new Int32Array(WORDS * MAX_EVENTS);
 const epfd = epoll_create1(0);
 
-function watch(fd: number, events: number) {
-  event[0] = fd === listener ? events : events | EPOLLET;
+function watch(fd: number, mask: number) {
+  // The listener stays level-triggered: accept may leave some at the door.
+  event[0] = fd === listener ? mask : mask | EPOLLET;
   event[DATA] = fd;
-  const op = peers.has(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  const op = peers.has(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD; // ADD comes first
   return epoll_ctl(epfd, op, fd, event);
 }
 
 const listener = descriptor(listen(options));
 const peers = new Map<number, Peer>(); // by descriptor
+let messages = 0;
 
 watch(listener, EPOLLIN);
-let bowls = 0;
 while (true) {
   const n = epoll_wait(epfd, events, MAX_EVENTS, -1);
   if (interrupted("epoll_wait", n)) continue;
@@ -91,11 +93,11 @@ while (true) {
     if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
-      // Only while something is unsent: most sockets are always writable.
+      // Only while something is unsent: a socket nearly always has room.
       if (peer.unsent) watch(fd, EPOLLOUT);
-      // Edge-triggered, what is left is not told again: the same event once more,
-      // until EAGAIN. After 64 the others have a turn, and MOD has it told again.
-      else if (options.edge && ++bowls % 64 > 0) i--;
+      // Edge-triggered, what is left is not told again: so this event once more,
+      // until EAGAIN. Each 64th time MOD has it told again, after the others.
+      else if (options.edge && ++messages % 64 > 0) i--;
       else if (options.edge) watch(fd, EPOLLIN);
     } else {
       peer.close(); // which takes it off the kernel's list, too

@@ -1,15 +1,16 @@
 /**
- * Multiplexed I/O with epoll(7), as an HTTP server: the kernel keeps the list
- * of descriptors, and hands back only those that are ready.
+ * Multiplexed I/O with epoll(7), as an HTTP server: the kernel keeps the list of
+ * descriptors. One thread sleeps until some are ready, and is handed only those.
  *
- * In the canteen: you leave your name. When it is ready, she calls you, and
+ * In the canteen: you leave your name. When it is ready, you are called, and
  * only you.
  *
  *   deno run -A epoll_http.ts    and elsewhere: curl http://127.0.0.1:8080/
- *   or by hand: deno run -A client.ts --port 8080, GET / HTTP/1.0, Enter twice
+ *
+ * By hand: deno run -A client.ts --port 8080; type GET / HTTP/1.0, Enter twice.
  *
  * It is epoll.ts with clients that send requests, in pieces or many at once, and
- * that have a time for it. What a request is, and its response, is not the
+ * have a time in which to do so. What a request is, and its response, is not the
  * lesson: that is in lib/http.ts.
  */
 import { Http, HttpPeer } from "./lib/http.ts";
@@ -43,12 +44,13 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 });
 
 // struct epoll_event: 12 bytes on x86-64; elsewhere 16, with 4 unused ones before
-// data, which comes back as we gave it: the descriptor.
+// data. There we put the descriptor, and get it back with each event.
 //
 //   | events: 4 bytes | (4) | data: 8 |
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
-const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3];
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_MOD = 3;
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
@@ -56,10 +58,10 @@ const event = new Int32Array(WORDS);
 const events = new Int32Array(WORDS * MAX_EVENTS);
 const epfd = epoll_create1(0);
 
-function watch(fd: number, events: number) {
-  event[0] = events;
+function watch(fd: number, mask: number) {
+  event[0] = mask;
   event[DATA] = fd;
-  const op = peers.has(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  const op = peers.has(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD; // ADD comes first
   return epoll_ctl(epfd, op, fd, event);
 }
 
@@ -96,16 +98,17 @@ while (true) {
       }
       peer.take(message);
     }
-    while (!peer.unsent) { // as long as a request in it is whole
+    while (!peer.unsent) { // several requests may have come together
       const response = peer.answer();
-      if (response === null) break;
-      peer.send(response);
+      if (response === null) break; // null: no other request is whole yet
+      peer.send(response); // shuts down after the last, and the client leaves
+      // Only while something is unsent: a socket nearly always has room.
       if (peer.unsent) watch(fd, EPOLLOUT);
     }
   }
   // After the reading: what came in time counts, however late we were.
   for (const peer of http.late(peers)) {
-    if (!peer.expire()) continue; // it owed us a request, and is told so
+    if (!peer.expire()) continue; // it has just been sent 408, and may read that
     peer.close("timed out");
     peers.delete(peer.fd);
   }

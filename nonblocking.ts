@@ -42,7 +42,7 @@ while (true) {
   for (const peer of peers) {
     if (peer.unsent) {
       peer.send(); // there may be room for more of it
-      if (!peer.unsent) idle = false;
+      if (!peer.unsent) idle = false; // a part is not worth staying for
       continue;
     }
     const message = peer.recv(); // empty: the client left

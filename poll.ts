@@ -32,7 +32,7 @@ const { poll } = libc({
 //   | fd: 4 bytes | events: 2 | revents: 2 |
 //
 // We use the descriptor as the index into the list, so that nothing has to move
-// when a client leaves: an entry whose fd is -1 the kernel passes over.
+// when a client leaves: where fd is -1, the kernel only writes 0 to revents.
 const POLLIN = 1;
 const POLLOUT = 4;
 const empty = (length: number) =>
@@ -43,7 +43,7 @@ let nfds = 0; // the highest descriptor watched, plus 1
 function watch(fd: number, events: number) {
   if (2 * fd >= pollfds.length) {
     const old = pollfds;
-    pollfds = empty(2 * fd);
+    pollfds = empty(2 * fd); // room for twice as many
     pollfds.set(old);
   }
   pollfds[2 * fd] = fd;
@@ -84,7 +84,7 @@ while (true) {
     if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
-      // Only while something is unsent: most sockets are always writable.
+      // Only while something is unsent: a socket nearly always has room.
       if (peer.unsent) watch(fd, POLLOUT);
     } else {
       peer.close();

@@ -47,18 +47,19 @@ const writefds = new Uint8Array(FD_SETSIZE / 8);
 let nfds = 0; // the highest descriptor watched, plus 1
 
 function watch(fd: number, set: Uint8Array) {
-  unwatch(fd); // one of the two sets, never both
+  FD_CLR(fd, set === reading ? writing : reading); // never in both
   FD_SET(fd, set);
   nfds = Math.max(nfds, fd + 1);
 }
 function unwatch(fd: number) {
   FD_CLR(fd, reading);
   FD_CLR(fd, writing);
+  while (!FD_ISSET(nfds - 1, reading) && !FD_ISSET(nfds - 1, writing)) nfds--;
 }
 
 const listener = descriptor(listen(options));
 const peers = new Map<number, Peer>(); // by descriptor
-if (listener >= FD_SETSIZE) fail(`descriptor ${listener} is not in an fd_set`);
+if (listener >= FD_SETSIZE) fail(`no fd_set holds our descriptor ${listener}`);
 
 watch(listener, reading);
 while (true) {
@@ -90,7 +91,7 @@ while (true) {
     if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
-      // Only while something is unsent: most sockets are always writable.
+      // Only while something is unsent: a socket nearly always has room.
       if (peer.unsent) watch(fd, writing);
     } else {
       peer.close();

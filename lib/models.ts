@@ -102,7 +102,7 @@ export const models: Model[] = [
     script: "epoll.ts",
     name: { en: "Multiplexed I/O with epoll(7)", zh: "多路复用 I/O，epoll(7)" },
     canteen: {
-      en: "you leave your name. When it is ready, she calls you, and only you",
+      en: "you leave your name. When it is ready, you are called, and only you",
       zh: "你留下名字：饭好了她就叫你，而且只叫你",
     },
     shown: true,
@@ -115,7 +115,7 @@ export const models: Model[] = [
       zh: "多路复用 I/O，epoll(7)，HTTP 服务器",
     },
     canteen: {
-      en: "you leave your name. When it is ready, she calls you, and only you",
+      en: "you leave your name. When it is ready, you are called, and only you",
       zh: "你留下名字：饭好了她就叫你，而且只叫你",
     },
     shown: false,

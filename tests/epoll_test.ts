@@ -17,7 +17,7 @@ serves("epoll.ts", ["--edge"]);
 crowds("epoll.ts", ["--edge"]);
 
 const LOOP = `
-      else if (options.edge && ++bowls % 64 > 0) i--;
+      else if (options.edge && ++messages % 64 > 0) i--;
       else if (options.edge) watch(fd, EPOLLIN);
 `;
 
