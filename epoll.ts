@@ -47,8 +47,7 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
 const EPOLLET = options.edge ? 1 << 31 : 0;
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_MOD = 3;
+const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3]; // DEL is done by close
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
@@ -57,8 +56,7 @@ const events = new Int32Array(WORDS * MAX_EVENTS);
 const epfd = epoll_create1(0);
 
 function watch(fd: number, mask: number) {
-  // The listener stays level-triggered: accept may leave some at the door.
-  event[0] = fd === listener ? mask : mask | EPOLLET;
+  event[0] = fd === listener ? mask : mask | EPOLLET; // accept may leave some
   event[DATA] = fd;
   const op = peers.has(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD; // ADD comes first
   return epoll_ctl(epfd, op, fd, event);
@@ -100,7 +98,7 @@ while (true) {
       else if (options.edge && ++messages % 64 > 0) i--;
       else if (options.edge) watch(fd, EPOLLIN);
     } else {
-      peer.close(); // which takes it off the kernel's list, too
+      peer.close();
       peers.delete(fd);
     }
   }

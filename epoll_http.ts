@@ -49,8 +49,7 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 //   | events: 4 bytes | (4) | data: 8 |
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_MOD = 3;
+const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3]; // DEL is done by close
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
@@ -92,7 +91,7 @@ while (true) {
       const message = peer.recv(); // null: nothing yet; empty: the client left
       if (message === null) continue;
       if (message.length === 0) {
-        peer.close(); // which takes it off the kernel's list, too
+        peer.close();
         peers.delete(fd);
         continue;
       }

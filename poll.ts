@@ -40,14 +40,14 @@ const empty = (length: number) =>
 let pollfds = empty(64);
 let nfds = 0; // the highest descriptor watched, plus 1
 
-function watch(fd: number, events: number) {
+function watch(fd: number, mask: number) {
   if (2 * fd >= pollfds.length) {
     const old = pollfds;
     pollfds = empty(2 * fd); // room for twice as many
     pollfds.set(old);
   }
   pollfds[2 * fd] = fd;
-  pollfds[2 * fd + 1] = events; // and 0 in revents, the upper half
+  pollfds[2 * fd + 1] = mask; // events; and 0 in revents, the upper half
   nfds = Math.max(nfds, fd + 1);
 }
 function unwatch(fd: number) {

@@ -129,3 +129,27 @@ Deno.test("READMEs: what is to be changed is there to be changed", () => {
     }
   }
 });
+
+Deno.test("pages: neighbours differ in how they wait, and have the rest in common", async () => {
+  const body = (script: string) => read(script).split("*/\n")[1].split("\n");
+  for (const [one, other] of [["select", "poll"], ["poll", "epoll"]]) {
+    const pages = [body(`${one}.ts`), body(`${other}.ts`)];
+    const common = longest(pages[0], pages[1]);
+    for (const page of pages) {
+      assert(2 * common >= page.length, `${one} ${other}`);
+    }
+  }
+});
+
+/** How many lines of two texts are the same, in the same order, as for diff(1). */
+function longest(one: string[], other: string[]): number {
+  let row = new Array(other.length + 1).fill(0);
+  for (const line of one) {
+    const next = [0];
+    for (let i = 0; i < other.length; i++) {
+      next.push(line === other[i] ? row[i] + 1 : Math.max(row[i + 1], next[i]));
+    }
+    row = next;
+  }
+  return row[other.length];
+}
