@@ -130,7 +130,7 @@ Deno.test("READMEs: what is to be changed is there to be changed", () => {
   }
 });
 
-Deno.test("pages: neighbours differ in how they wait, and have the rest in common", async () => {
+Deno.test("pages: neighbours differ in how they wait, and have the rest in common", () => {
   const body = (script: string) => read(script).split("*/\n")[1].split("\n");
   for (const [one, other] of [["select", "poll"], ["poll", "epoll"]]) {
     const pages = [body(`${one}.ts`), body(`${other}.ts`)];
