@@ -20,10 +20,11 @@ const { hostname, port } = flags("talks to one of the servers", {
 const conn = await Deno.connect({ hostname, port }).catch((error) => {
   const nobody = error instanceof Deno.errors.ConnectionRefused;
   const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
-  const start = `${npx}deno run -A select.ts --port ${port}`;
+  const at = hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`;
+  const start = `${npx}deno run -A select.ts${at} --port ${port}`;
   const remedy = nobody ? `; start a server first: ${start}` : "";
-  const at = authority({ hostname, port });
-  fail(`cannot connect to ${at}: ${reason(error)}${remedy}`);
+  const server = authority({ hostname, port });
+  fail(`cannot connect to ${server}: ${reason(error)}${remedy}`);
 });
 const prompt = Deno.stdin.isTerminal() && Deno.stdout.isTerminal()
   ? await import("./lib/prompt.ts").then(

@@ -9,7 +9,7 @@
  *
  * Level-triggered, you are called again and again until you have taken all of it.
  * Edge-triggered (--edge), you are called once for what is new: so we read on
- * until EAGAIN, or the rest would come only with the next message. To compare:
+ * until EAGAIN, or the rest would wait for the next message. To compare:
  * --bowl 4 (bytes that one recv takes) --trace, with and without --edge.
  */
 import {

@@ -78,9 +78,9 @@ async function main() {
   const POLLIN = 1;
   const RLIMIT_NOFILE = 7;
   const PER_THREAD = 8; // descriptors: a Worker's six, the client's, a spare one
-  const { filename } = import.meta; // none, where it comes from a URL
-  const read = { name: "read", path: filename } as const;
-  if (filename && Deno.permissions.requestSync(read).state !== "granted") {
+  const { dirname } = import.meta; // none, where it comes from a URL
+  const read = { name: "read", path: dirname } as const;
+  if (dirname && Deno.permissions.requestSync(read).state !== "granted") {
     fail("a Worker reads this script again: run with --allow-read too, or -A");
   }
   const listener = descriptor(listen(options));
@@ -96,7 +96,7 @@ async function main() {
     await poll(pollfd, 1, -1);
     for (const peer of accept(listener, 0)) { // 0: without SOCK_NONBLOCK
       if (threads === most) {
-        peer.refuse(`all ${most} threads are taken`);
+        peer.refuse(`every thread is taken (${most})`);
         continue;
       }
       const thread = new Worker(import.meta.url, {

@@ -50,7 +50,7 @@ export const printable = (text: string) =>
 export const reason = (error: unknown) =>
   `${error}`.replace(/^\w+: ./, (name) => name.at(-1)!.toLowerCase())
     .replace(/os error \d+/, (error as { code: string }).code);
-if (!("toHex" in Uint8Array.prototype)) fail("needs Deno 2.5: deno upgrade");
+if (!("toHex" in Uint8Array.prototype)) fail("needs Deno 2.5.2: deno upgrade");
 
 /** A script's flags: `{ interval: [3, "seconds between two rounds"] }`. */
 export type Flags = Record<string, [number | boolean | string, string]>;

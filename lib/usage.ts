@@ -32,10 +32,11 @@ export function parse(
     help += `\n  --${name.padEnd(10)} ${text}${preset ? ` (${preset})` : ""}`;
     const word = given[name] as string | undefined;
     if (word === undefined) continue;
-    const number = Number(word || NaN);
+    const number = Number(word.trim() || NaN);
     const [least, most] = name === "port" ? [0, 65535] : [1e-6, 1e6];
+    const whole = name !== "port" || Number.isInteger(number);
     const fits = typeof preset === "number"
-      ? number >= least && number <= most
+      ? number >= least && number <= most && whole
       : (typeof preset === "string") === (word !== "") ||
         `${name}=${word}` === "trace=json";
     if (!fits) bad(`--${name} (${text}) cannot be "${word}"`);

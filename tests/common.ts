@@ -266,6 +266,7 @@ export function stands(
         2,
         '--port (port to listen on; 0 lets the system choose) cannot be ""; see --help',
       ],
+      [["--port", "1.5"], 2, /^--port (.*) cannot be "1.5"; see --help$/],
       [["--echo=maybe"], 2, /^--echo (.*) cannot be "maybe"; see --help$/],
       [
         ["--port", `${port}`],

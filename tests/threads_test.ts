@@ -46,10 +46,10 @@ test("threads.ts: no more threads than it was told", async () => {
     assertEquals(await exchange(conns[i], "hi\n"), HELLO);
   }
   using third = await connect(server.port);
-  assertMatch(await rest(third), /^all 2 threads are taken\n$/);
+  assertMatch(await rest(third), /^every thread is taken \(2\)\n$/);
   for (const conn of conns) conn.close();
   await server.until("threads: 0\n");
   using next = await connect(server.port);
   assertEquals(await exchange(next, "hi\n"), HELLO);
-  assert(server.output().includes("disconnected: all 2 threads are taken"));
+  assert(server.output().includes("disconnected: every thread is taken (2)"));
 });

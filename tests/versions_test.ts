@@ -1,5 +1,5 @@
-/** What an older Deno is told, instead of a stack trace. */
-import { assertEquals } from "@std/assert";
+/** What who has an older Deno, or forgets -A, is told: a line, and no stack trace. */
+import { assertEquals, assertMatch } from "@std/assert";
 import { deno, root } from "./harness.ts";
 
 Deno.test("deno.lock is one that every Deno 2 reads", async () => {
@@ -8,6 +8,18 @@ Deno.test("deno.lock is one that every Deno 2 reads", async () => {
     await Deno.readTextFile(new URL("deno.lock", root)),
   );
   assertEquals(version, "4");
+});
+
+Deno.test("deno test without -A is told so in a line", async () => {
+  const { code, stdout, stderr } = await new Deno.Command(deno, {
+    args: ["test"],
+    cwd: root,
+    env: { NO_COLOR: "1", RUST_BACKTRACE: "0" },
+  }).output();
+  const [line, place, ...more] = new TextDecoder().decode(stderr).split("\n");
+  assertMatch(line, /^error: Test permissions .* `-P` or a permission flag\?$/);
+  assertMatch(place, /deno\.json$/);
+  assertEquals([code, stdout.length, more.join("")], [1, 0, ""]);
 });
 
 Deno.test("a Deno without toHex is told what is needed", async () => {
@@ -21,7 +33,7 @@ Deno.test("a Deno without toHex is told what is needed", async () => {
     }).output();
     assertEquals(
       new TextDecoder().decode(stderr),
-      `${script}: needs Deno 2.5: deno upgrade\n`,
+      `${script}: needs Deno 2.5.2: deno upgrade\n`,
     );
     assertEquals(code, 1);
   }
