@@ -84,4 +84,5 @@ look();
 while (true) {
   log("playing");
   await new Promise((back) => setTimeout(back, options.interval * 1000));
+  look(); // for whom there was no descriptor when the phone rang, and may be now
 }

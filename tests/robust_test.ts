@@ -259,6 +259,36 @@ for (const script of ["poll.ts", "io_uring.ts"]) {
   });
 }
 
+const { prlimit } = Deno.dlopen("libc.so.6", {
+  // int prlimit(pid_t pid, int resource, const struct rlimit *new_limit,
+  //             struct rlimit *old_limit);
+  prlimit: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
+}).symbols;
+
+/** Sets how many descriptors a running process may have. */
+function limit(pid: number, descriptors: number) {
+  const RLIMIT_NOFILE = 7;
+  const rlimit = new BigUint64Array(2); // soft, hard
+  assertEquals(prlimit(pid, RLIMIT_NOFILE, null, rlimit), 0);
+  rlimit[0] = BigInt(descriptors);
+  assertEquals(prlimit(pid, RLIMIT_NOFILE, rlimit, null), 0);
+}
+
+for (const script of ["signal.ts", "epoll.ts", "async.ts"]) {
+  test(`${script}: for a while there is no descriptor at all`, async () => {
+    const args = script === "signal.ts" ? ["--interval", "0.5"] : [];
+    await using server = await start(script, args);
+    using first = await connect(server.port);
+    assertEquals(await exchange(first, "hi\n"), HELLO);
+    limit(server.pid, 10); // all below are in use
+    using conn = await connect(server.port);
+    const answer = exchange(conn, "hi\n");
+    await server.until("cannot accept: too many open files (EMFILE)");
+    limit(server.pid, 1000);
+    assertEquals(await soon(answer, "who waited is forgotten"), HELLO);
+  });
+}
+
 const ipv6 = Deno.networkInterfaces().some(({ address }) => address === "::1");
 if (!ipv6) console.log("no IPv6 here: its addresses are not tried");
 for (const script of ipv6 ? ["select.ts", "async.ts"] : []) {
