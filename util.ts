@@ -122,7 +122,6 @@ export function strerror(errno: number): string {
 /** Whether a signal cut a wait short, as Ctrl-Z and fg can; else it fails. */
 export const interrupted = (call: string, n: number): boolean =>
   n === -1 && (errno() === EINTR || fail(`${call}: ${strerror(errno())}`));
-
 type At = { hostname: string; port: number };
 /** `127.0.0.1:5666`, `[::1]:5666`. */
 export const authority = ({ hostname, port }: At) =>
@@ -145,8 +144,8 @@ export function listen(at: At, scheme = ""): Deno.TcpListener {
 }
 // struct sockaddr_in:  AF_INET = 2, 2 bytes; port 2 (big-endian); address 4
 // struct sockaddr_in6: AF_INET6, 2 bytes; port 2; flow 4; address 16
-const [sockaddr, accepts] = [new Uint8Array(28), new Uint32Array(1)];
-const room = () => new Uint32Array([28]); // socklen_t, which the kernel changes
+const [sockaddr, socklen] = [new Uint8Array(28), new Uint32Array(1)];
+const room = () => socklen.fill(sockaddr.length); // the kernel changes it
 /** The address in a struct sockaddr: `127.0.0.1:42446`. @see ip(7) */
 export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
   const port = sockaddr[2] << 8 | sockaddr[3];
@@ -161,6 +160,7 @@ export function descriptor({ addr }: Deno.TcpListener): number {
   libc({}); // loads sys
   lastFd = sys.getdtablesize() - 1;
   const [SOL_SOCKET, SO_ACCEPTCONN] = [1, 30];
+  const accepts = new Uint32Array(1);
   for (let fd = 3; fd < lastFd; fd++) { // the kernel knows which is on this port
     sys.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, accepts, room());
     sys.getsockname(fd, sockaddr, room());
