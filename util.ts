@@ -13,7 +13,7 @@ export function print(bytes: Uint8Array) {
     try {
       Deno.stdout.writeSync(bytes.subarray(from, to));
       if (to === bytes.length) return;
-      const line = bytes.subarray(to, to + 1023).indexOf(10) + 1;
+      const line = bytes.subarray(to, to + 4096).indexOf(10) + 1; // PIPE_BUF
       [from, to] = [to, Math.min(to + (line || 1023), bytes.length)];
     } catch (error) {
       if (error instanceof Deno.errors.BrokenPipe) Deno.exit(128 + 13);
