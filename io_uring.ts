@@ -125,7 +125,7 @@ function accepted(result: number, flags: number) {
   if (result >= 0) {
     const name = options.quiet ? "" : peername(result);
     log(`got connection from ${name}`);
-    if (result < lastFd) welcome(result, name); // that one is to say no with
+    if (result < lastFd) welcome(result, name); // the last is to refuse with
     else new Peer(result, name).refuse(strerror(EMFILE));
   }
   if (flags & IORING_CQE_F_MORE) return;
@@ -194,7 +194,7 @@ function openRing(entries: number) {
   // struct io_uring_params: sq_entries, cq_entries, flags, 7 more words; then
   // 10 words and 10 words that say where in the memory the rings keep what.
   const params = new Uint32Array(30);
-  const IORING_SETUP_SINGLE_ISSUER = 1 << 12; // one thread asks; for the next:
+  const IORING_SETUP_SINGLE_ISSUER = 1 << 12; // only we ask; the next needs it
   const IORING_SETUP_DEFER_TASKRUN = 1 << 13; // work is done when we enter
   params[2] = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
   const fd = io_uring_setup(SETUP, entries, params);

@@ -53,3 +53,20 @@ test("threads.ts: no more threads than it was told", async () => {
   assertEquals(await exchange(next, "hi\n"), HELLO);
   assert(server.output().includes("disconnected: every thread is taken (2)"));
 });
+
+test("threads.ts: lines of several threads do not mix", async () => {
+  await using server = await start("threads.ts");
+  const letters = ["x", "y", "z"];
+  await Promise.all(letters.map(async (letter) => {
+    using conn = await connect(server.port);
+    for (let i = 0; i < 100; i++) {
+      await exchange(conn, letter.repeat(2999) + "\n");
+    }
+  }));
+  await server.until(/(disconnected[^]*){3}/);
+  const lines = server.output().split("\n");
+  for (const letter of letters) {
+    const whole = new RegExp(`^[\\d.:]+: ${letter}{2999}$`);
+    assertEquals(lines.filter((line) => whole.test(line)).length, 100);
+  }
+});
