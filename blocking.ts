@@ -64,18 +64,19 @@ while (true) {
  */
 async function ask(): Promise<Uint8Array<ArrayBuffer> | null> {
   if (ended) return null;
-  const question = () => say("your msg: ", "");
   const atTerminal = Deno.stdin.isTerminal();
   // What was typed before there was a question is nobody's answer.
   if (atTerminal) tcflush(STDIN, TCIFLUSH);
-  Deno.addSignalListener("SIGCONT", question); // again, after Ctrl-Z and fg
-  question();
+  // Again, after Ctrl-Z and fg; over the first one if that was just before it.
+  const again = () => say("\ryour msg: ", "");
+  Deno.addSignalListener("SIGCONT", again);
+  say("your msg: ", "");
   while (!typed.includes("\n")) {
     const n = await Deno.stdin.read(chunk).catch(() => null);
     if (n === null) break; // the end, or nothing that can be read: a folder, say
     typed += decoder.decode(chunk.subarray(0, n), { stream: true });
   }
-  Deno.removeSignalListener("SIGCONT", question);
+  Deno.removeSignalListener("SIGCONT", again);
   ended = typed === "";
   const [line] = typed.split("\n", 1);
   const answer = `${line}\n`;
