@@ -57,7 +57,9 @@ export async function failure(
     const printed = error instanceof Symptom && !over
       ? error.printed
       : server.output();
-    const last = printed.trimEnd().split("\n").slice(-7);
+    const last = printed.trimEnd().split("\n")
+      .filter((line, i, lines) => line !== lines[i - 1]) // "waiting", say
+      .slice(-10);
     return [
       over ? `it died, with status ${over.code}` : error.message,
       "it printed:",
