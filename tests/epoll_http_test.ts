@@ -303,13 +303,15 @@ test("epoll_http.ts: nobody's time runs out while the server is stopped", async 
 });
 
 test("epoll_http.ts: slow and silent clients are not waited for", async () => {
-  await using server = await up("--timeout", "0.4", "--echo", "--quiet");
+  const large = post("Content-Length: 1000000", "x".repeat(1e6)).repeat(40);
+  const flood = new TextEncoder().encode(large); // here: it takes its time
+  await using server = await up("--timeout", "1", "--echo", "--quiet");
   const late = async (...parts: string[]) => {
     using conn = await connect(server.port);
     const answer = rest(conn);
     for (const part of parts) {
       await send(conn, part).catch(() => {}); // its time may be over
-      await pause(100);
+      await pause(200);
     }
     return codes(await answer);
   };
@@ -333,7 +335,6 @@ test("epoll_http.ts: slow and silent clients are not waited for", async () => {
     late(GET, "\r\n"),
     (async () => {
       using conn = await connect(server.port);
-      const flood = post("Content-Length: 1000000", "x".repeat(1e6)).repeat(40);
       await send(conn, flood).catch(() => {});
       return await rest(conn).catch(() => "").then((text) =>
         text.length < 39e6
@@ -350,9 +351,9 @@ test("epoll_http.ts: slow and silent clients are not waited for", async () => {
   assertEquals(await slow, [408]); // a byte now and then buys no time
   using conn = await connect(server.port);
   await talk(conn);
-  await pause(250);
+  await pause(600);
   await talk(conn); // but every request does
-  await pause(250);
+  await pause(600);
   await talk(conn);
 });
 
