@@ -61,7 +61,7 @@ while (true) {
       warn(`cannot accept: ${reason(error)}`);
       lastWarned = Date.now();
     }
-    // Clients wait at the door until one of those inside leaves; at most for 1 s,
+    // Clients wait at the door until one of those inside leaves; 1 s at most,
     // for other parts of the process give descriptors back as well.
     const left = Promise.withResolvers<void>();
     descriptorFreed = left.resolve;

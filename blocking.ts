@@ -59,8 +59,8 @@ while (true) {
 }
 
 /**
- * The line you type, or the next one of a pipe; null once there is none. Here we
- * await: no listener of ours for SIGCONT would run while read held the thread.
+ * The line you type, or the next one of a pipe; null once there is none. Here
+ * we await: no listener for SIGCONT would run while read held the thread.
  */
 async function ask(): Promise<Uint8Array<ArrayBuffer> | null> {
   if (ended) return null;
@@ -73,7 +73,7 @@ async function ask(): Promise<Uint8Array<ArrayBuffer> | null> {
   say("your msg: ", "");
   while (!typed.includes("\n")) {
     const n = await Deno.stdin.read(chunk).catch(() => null);
-    if (n === null) break; // the end, or nothing that can be read: a folder, say
+    if (n === null) break; // the end, or nothing that can be read: a folder
     typed += decoder.decode(chunk.subarray(0, n), { stream: true });
   }
   Deno.removeSignalListener("SIGCONT", again);

@@ -4,7 +4,7 @@
  *
  *   deno run -A client.ts                        to a server on this machine
  *   printf 'hi\n' | deno run -A client.ts        in a pipe: bytes in, bytes out
- *   deno run -A client.ts --port 8080            then: GET / HTTP/1.0, Enter twice
+ *   deno run -A client.ts --port 8080            GET / HTTP/1.0, Enter twice
  *
  * Ctrl-D or Ctrl-C leaves. Three lines pasted at once may get three answers, or
  * two, or one: TCP carries bytes and not messages, and a server that receives
@@ -22,7 +22,8 @@ const conn = await Deno.connect({ hostname, port }).catch((error) => {
   const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
   const at = hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`;
   const start = `${npx}deno run -A select.ts${at} --port ${port}`;
-  const remedy = nobody ? `; start a server first: ${start}` : "";
+  const here = /^(localhost$|127\.|::1$)/.test(hostname);
+  const remedy = nobody && here ? `; start a server first: ${start}` : "";
   const server = authority({ hostname, port });
   fail(`cannot connect to ${server}: ${reason(error)}${remedy}`);
 });

@@ -7,9 +7,9 @@
  *
  *   deno run -A epoll.ts         and in other terminals: deno run -A client.ts
  *
- * Level-triggered, you are called again and again until you have taken all of it.
- * Edge-triggered (--edge), you are called once for what is new: so we read on
- * until EAGAIN, or the rest would wait for the next message. To compare:
+ * Level-triggered, you are called again and again until you have taken all of
+ * it. Edge-triggered (--edge), you are called once for what is new: so we read
+ * on until EAGAIN, or the rest would wait for the next message. To compare:
  * --bowl 4 (bytes that one recv takes) --trace, with and without --edge.
  */
 import {
@@ -40,13 +40,13 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
 });
 
-// struct epoll_event: 12 bytes on x86-64; elsewhere 16, with 4 unused ones before
-// data. There we put the descriptor, and get it back with each event.
+// struct epoll_event: 12 bytes on x86-64; elsewhere 16, with 4 unused ones
+// before data. There we put the descriptor, and get it back with each event.
 //
 //   | events: 4 bytes | (4) | data: 8 |
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
-const EPOLLET = options.edge ? 1 << 31 : 0;
+const EPOLLET = options.edge ? 1 << 31 : 0; // 0: level-triggered
 const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3]; // DEL is done by close
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
@@ -55,48 +55,48 @@ const event = new Int32Array(WORDS);
 const events = new Int32Array(WORDS * MAX_EVENTS);
 const epfd = epoll_create1(0);
 
-function watch(fd: number, mask: number) {
-  event[0] = fd === listener ? mask : mask | EPOLLET; // accept may leave some
+function watch(fd: number, mask: number, op = EPOLL_CTL_MOD) {
+  event[0] = mask;
   event[DATA] = fd;
-  const op = peers.has(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD; // ADD comes first
   return epoll_ctl(epfd, op, fd, event);
 }
 
 const listener = descriptor(listen(options));
 const peers = new Map<number, Peer>(); // by descriptor
-let messages = 0;
 
-watch(listener, EPOLLIN);
+watch(listener, EPOLLIN, EPOLL_CTL_ADD); // no EPOLLET: accept may leave some
 while (true) {
   const n = epoll_wait(epfd, events, MAX_EVENTS, -1);
-  if (interrupted("epoll_wait", n)) continue;
+  if (interrupted("epoll_wait", n)) continue; // EINTR; all else ends us
 
-  for (let i = 0; i < n; i++) {
+  for (let i = 0, bowls = 0; i < n; i++) {
     const fd = events[i * WORDS + DATA];
     if (fd === listener) {
-      for (const peer of accept(listener)) {
-        if (watch(peer.fd, EPOLLIN) === 0) peers.set(peer.fd, peer);
-        else peer.refuse(strerror(errno()));
+      for (const peer of accept(listener)) { // all at the door, up to 64
+        if (watch(peer.fd, EPOLLIN | EPOLLET, EPOLL_CTL_ADD) === 0) {
+          peers.set(peer.fd, peer);
+        } else peer.refuse(strerror(errno())); // more than max_user_watches
       }
       continue;
     }
     const peer = peers.get(fd)!;
     if (peer.unsent) {
       peer.send(); // there is room for more of it
-      if (!peer.unsent) watch(fd, EPOLLIN);
+      if (!peer.unsent) watch(fd, EPOLLIN | EPOLLET);
       continue;
     }
-    const message = peer.recv(); // null: nothing yet; empty: the client left
+    const message = peer.recv(); // null: EAGAIN, nothing yet; empty: it left
     if (message === null) continue;
     if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
-      // Only while something is unsent: a socket nearly always has room.
+      // While something is unsent we wait for room, and read nothing more. At
+      // other times we do not: a socket nearly always has room.
       if (peer.unsent) watch(fd, EPOLLOUT);
-      // Edge-triggered, what is left is not told again: so this event once more,
-      // until EAGAIN. Each 64th time MOD has it told again, after the others.
-      else if (options.edge && ++messages % 64 > 0) i--;
-      else if (options.edge) watch(fd, EPOLLIN);
+      // Edge-triggered, what is left is not told again: so the same event once
+      // more, until EAGAIN. After 64 bowls MOD has it told again, later.
+      else if (options.edge && ++bowls < 64) i--;
+      else if (options.edge) watch(fd, EPOLLIN | EPOLLET);
     } else {
       peer.close();
       peers.delete(fd);

@@ -1,6 +1,6 @@
 /**
- * Multiplexed I/O with epoll(7), as an HTTP server: the kernel keeps the list of
- * descriptors. One thread sleeps until some are ready, and is handed only those.
+ * Multiplexed I/O with epoll(7), as an HTTP server: the kernel keeps a list of
+ * descriptors. One thread sleeps until some are ready and is handed only those.
  *
  * In the canteen: you leave your name. When it is ready, you are called, and
  * only you.
@@ -9,8 +9,8 @@
  *
  * By hand: deno run -A client.ts --port 8080; type GET / HTTP/1.0, Enter twice.
  *
- * It is epoll.ts with clients that send requests, in pieces or many at once, and
- * have a time in which to do so. What a request is, and its response, is not the
+ * It is epoll.ts with clients that send requests, in pieces or many at once,
+ * and have a time in which to do so. What a request is, and its response, is no
  * lesson: that is in lib/http.ts.
  */
 import { Http, HttpPeer } from "./lib/http.ts";
@@ -43,8 +43,8 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
 });
 
-// struct epoll_event: 12 bytes on x86-64; elsewhere 16, with 4 unused ones before
-// data. There we put the descriptor, and get it back with each event.
+// struct epoll_event: 12 bytes on x86-64; elsewhere 16, with 4 unused ones
+// before data. There we put the descriptor, and get it back with each event.
 //
 //   | events: 4 bytes | (4) | data: 8 |
 const EPOLLIN = 1;
@@ -57,10 +57,9 @@ const event = new Int32Array(WORDS);
 const events = new Int32Array(WORDS * MAX_EVENTS);
 const epfd = epoll_create1(0);
 
-function watch(fd: number, mask: number) {
+function watch(fd: number, mask: number, op = EPOLL_CTL_MOD) {
   event[0] = mask;
   event[DATA] = fd;
-  const op = peers.has(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD; // ADD comes first
   return epoll_ctl(epfd, op, fd, event);
 }
 
@@ -68,18 +67,18 @@ const http = new Http(options);
 const listener = descriptor(listen(options, "http://"));
 const peers = new Map<number, HttpPeer>(); // by descriptor
 
-watch(listener, EPOLLIN);
+watch(listener, EPOLLIN, EPOLL_CTL_ADD);
 while (true) {
   const n = epoll_wait(epfd, events, MAX_EVENTS, peers.size ? http.tick : -1);
-  if (interrupted("epoll_wait", n)) continue;
+  if (interrupted("epoll_wait", n)) continue; // EINTR; all else ends us
 
   for (let i = 0; i < n; i++) {
     const fd = events[i * WORDS + DATA];
     if (fd === listener) {
-      for (const peer of accept(listener)) {
-        if (watch(peer.fd, EPOLLIN) === 0) {
+      for (const peer of accept(listener)) { // all at the door, up to 64
+        if (watch(peer.fd, EPOLLIN, EPOLL_CTL_ADD) === 0) {
           peers.set(peer.fd, new HttpPeer(peer, http));
-        } else peer.refuse(strerror(errno()));
+        } else peer.refuse(strerror(errno())); // more than max_user_watches
       }
       continue;
     }
@@ -88,7 +87,7 @@ while (true) {
       peer.send(); // there is room for more of it
       if (!peer.unsent) watch(fd, EPOLLIN);
     } else {
-      const message = peer.recv(); // null: nothing yet; empty: the client left
+      const message = peer.recv(); // null: EAGAIN, nothing yet; empty: it left
       if (message === null) continue;
       if (message.length === 0) {
         peer.close();
@@ -101,13 +100,14 @@ while (true) {
       const response = peer.answer();
       if (response === null) break; // null: no other request is whole yet
       peer.send(response); // shuts down after the last, and the client leaves
-      // Only while something is unsent: a socket nearly always has room.
+      // While something is unsent we wait for room, and read nothing more. At
+      // other times we do not: a socket nearly always has room.
       if (peer.unsent) watch(fd, EPOLLOUT);
     }
   }
   // After the reading: what came in time counts, however late we were.
   for (const peer of http.late(peers)) {
-    if (!peer.expire()) continue; // it has just been sent 408, and may read that
+    if (!peer.expire()) continue; // it has been sent 408, and may read that
     peer.close("timed out");
     peers.delete(peer.fd);
   }

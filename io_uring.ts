@@ -9,9 +9,9 @@
  *
  * One system call for everything: io_uring_enter hands in the requests that
  * were written since the last one, and sleeps until something is done: with one
- * client, as a blocking recv does. The kernel copies before it reports, though in
- * our own thread, inside io_uring_enter. The gain is in batches: the more clients,
- * the more one call brings: strace -c -f -p PID.
+ * client, as a blocking recv does. The kernel copies before it reports, though
+ * in our own thread, inside io_uring_enter. The gain is in batches: the more
+ * clients, the more one call brings: strace -c -f -p PID.
  *
  * Needs Linux 6.1, for IORING_SETUP_DEFER_TASKRUN. Accepting more than once for
  * one request is as old as 5.19, to link requests 5.3.
@@ -74,7 +74,7 @@ const IORING_OP_ACCEPT = 13;
 const IORING_OP_SEND = 26;
 const IORING_OP_RECV = 27;
 const IOSQE_IO_LINK = 4 << 8; // the next request waits for this one
-const IORING_ACCEPT_MULTISHOT = 1 << 16; // one request, a completion each client
+const IORING_ACCEPT_MULTISHOT = 1 << 16; // one request, a completion each
 
 const IORING_CQE_F_MORE = 2; // the request is still with the kernel
 const SOCK_CLOEXEC = 0o2000000;
@@ -146,7 +146,7 @@ function welcome(fd: number, name: string) {
   receive(clients[fd] = new Client(fd, name));
 }
 
-/** The name of a client: a multishot accept does not give it, so we ask. */
+/** Its name: multishot accept gives none, so we ask; gone, it has none. */
 function peername(fd: number): string {
   const sockaddr = new Uint8Array(28);
   const gone = getpeername(fd, sockaddr, new Uint32Array([28])) === -1;
@@ -182,7 +182,7 @@ function sent(client: Client, result: number) {
   if (result < 0) client.why = strerror(-result);
 }
 
-// -------------------------------------------- the memory shared with the kernel
+// ------------------------------------------- the memory shared with the kernel
 
 /**
  * The two rings. Who writes an entry then moves the tail, who reads it then
@@ -273,7 +273,7 @@ function openRing(entries: number) {
     return waiting < sqEntries - 65;
   }
 
-  /** What is done, each a struct io_uring_cqe of 4 words; the rest, next time. */
+  /** What is done, each a struct io_uring_cqe, 4 words; the rest, next time. */
   function* completions() {
     while (completed !== available && hasRoom()) {
       const i = cqArray + 4 * (completed & rings[cqMask]);

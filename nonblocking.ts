@@ -17,6 +17,7 @@ import {
   descriptor,
   flags,
   HELLO,
+  libc,
   listen,
   log,
   type Peer,
@@ -29,6 +30,8 @@ const options = flags("serves many clients, and never waits for one", {
 
 // This model adds no system call, only O_NONBLOCK: Deno's listener has it, and
 // accept4 gives it to every peer.
+libc({}); // asks for permission, before anybody connects
+
 const listener = descriptor(listen(options));
 const peers = new Set<Peer>();
 

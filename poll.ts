@@ -26,11 +26,12 @@ const { poll } = libc({
   poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
 });
 
-// struct pollfd: 8 bytes, for each descriptor. We fill in fd and events, what we
-// wait for; the kernel writes revents, what has happened, and nothing else.
+// struct pollfd: 8 bytes, for each descriptor. We fill in fd and events, what
+// we wait for; the kernel writes revents, what has happened, and nothing else.
 //
 //   | fd: 4 bytes | events: 2 | revents: 2 |
 //
+// Here they are two words of 32 bits, and revents the upper half of the second.
 // We use the descriptor as the index into the list, so that nothing has to move
 // when a client leaves: where fd is -1, the kernel only writes 0 to revents.
 const POLLIN = 1;
@@ -43,11 +44,11 @@ let nfds = 0; // the highest descriptor watched, plus 1
 function watch(fd: number, mask: number) {
   if (2 * fd >= pollfds.length) {
     const old = pollfds;
-    pollfds = empty(2 * fd); // room for twice as many
+    pollfds = empty(2 * fd); // twice as long as needed
     pollfds.set(old);
   }
   pollfds[2 * fd] = fd;
-  pollfds[2 * fd + 1] = mask; // events; and 0 in revents, the upper half
+  pollfds[2 * fd + 1] = mask; // in events; and 0 in revents
   nfds = Math.max(nfds, fd + 1);
 }
 function unwatch(fd: number) {
@@ -62,12 +63,12 @@ const peers = new Map<number, Peer>(); // by descriptor
 watch(listener, POLLIN);
 while (true) {
   const n = poll(pollfds, nfds, -1);
-  if (interrupted("poll", n)) continue;
+  if (interrupted("poll", n)) continue; // EINTR; all else ends us
 
   for (let fd = 0; fd < nfds; fd++) {
     if (revents(fd) === 0) continue;
     if (fd === listener) {
-      for (const peer of accept(listener)) {
+      for (const peer of accept(listener)) { // all at the door, up to 64
         peers.set(peer.fd, peer);
         watch(peer.fd, POLLIN);
       }
@@ -79,12 +80,13 @@ while (true) {
       if (!peer.unsent) watch(fd, POLLIN);
       continue;
     }
-    const message = peer.recv(); // null: nothing yet; empty: the client left
+    const message = peer.recv(); // null: EAGAIN, nothing yet; empty: it left
     if (message === null) continue;
     if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
-      // Only while something is unsent: a socket nearly always has room.
+      // While something is unsent we wait for room, and read nothing more. At
+      // other times we do not: a socket nearly always has room.
       if (peer.unsent) watch(fd, POLLOUT);
     } else {
       peer.close();

@@ -31,8 +31,8 @@ const { select } = libc({
   },
 });
 
-// fd_set: 1024 bits, one for each descriptor from 0 to 1023. The size is part
-// of the type: with a larger nfds the kernel would read and write beyond its end.
+// fd_set: 1024 bits, one for each descriptor from 0 to 1023. The size is fixed
+// by the type: with a larger nfds the kernel would write beyond its end.
 //
 //   | 0 1 2 3 4 5 6 7 | 8 9 10 …   … 1023 |
 const FD_SETSIZE = 1024;
@@ -47,7 +47,7 @@ const writefds = new Uint8Array(FD_SETSIZE / 8);
 let nfds = 0; // the highest descriptor watched, plus 1
 
 function watch(fd: number, set: Uint8Array) {
-  FD_CLR(fd, set === reading ? writing : reading); // never in both
+  FD_CLR(fd, set === reading ? writing : reading); // one or the other
   FD_SET(fd, set);
   nfds = Math.max(nfds, fd + 1);
 }
@@ -67,12 +67,12 @@ while (true) {
   readfds.set(reading);
   writefds.set(writing);
   const n = select(nfds, readfds, writefds, null, null);
-  if (interrupted("select", n)) continue;
+  if (interrupted("select", n)) continue; // EINTR; all else ends us
 
   for (let fd = 0; fd < nfds; fd++) {
     if (!FD_ISSET(fd, readfds) && !FD_ISSET(fd, writefds)) continue;
     if (fd === listener) {
-      for (const peer of accept(listener)) {
+      for (const peer of accept(listener)) { // all at the door, up to 64
         if (peer.fd < FD_SETSIZE) {
           peers.set(peer.fd, peer);
           watch(peer.fd, reading);
@@ -86,12 +86,13 @@ while (true) {
       if (!peer.unsent) watch(fd, reading);
       continue;
     }
-    const message = peer.recv(); // null: nothing yet; empty: the client left
+    const message = peer.recv(); // null: EAGAIN, nothing yet; empty: it left
     if (message === null) continue;
     if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
-      // Only while something is unsent: a socket nearly always has room.
+      // While something is unsent we wait for room, and read nothing more. At
+      // other times we do not: a socket nearly always has room.
       if (peer.unsent) watch(fd, writing);
     } else {
       peer.close();

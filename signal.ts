@@ -54,7 +54,7 @@ function look() {
     idle = true;
     for (const peer of accept(listener)) {
       watch(peer.fd);
-      peers.add(peer); // what came before watch rang for nobody: recv asks for it
+      peers.add(peer); // what came before watch rang for nobody: recv asks
       idle = false;
     }
     for (const peer of peers) { // once each: none can keep us to itself
@@ -84,5 +84,5 @@ look();
 while (true) {
   log("playing");
   await new Promise((back) => setTimeout(back, options.interval * 1000));
-  look(); // for whom there was no descriptor when the phone rang, and may be now
+  look(); // for whom there was no descriptor when the phone rang
 }

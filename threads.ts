@@ -2,14 +2,14 @@
  * Blocking I/O with a thread for each client: each call holds its thread, as in
  * blocking.ts, but that is nobody else's.
  *
- * In the canteen: you send a friend to every window, and each stands there until
- * the food is on the tray.
+ * In the canteen: you send a friend to every window, and each stands there
+ * until the food is on the tray.
  *
  *   deno run -A threads.ts       and in other terminals: deno run -A client.ts
  *
  * The price: a thread for everybody who is connected, busy or not. Here that is
- * a Worker of Deno's, with a JavaScript engine of its own: 10 to 20 ms to start,
- * and 8 MB.
+ * a Worker of Deno's, with a JavaScript engine of its own: 10 to 20 ms to
+ * start, and 8 MB.
  */
 import {
   accept,
@@ -60,24 +60,11 @@ if (self.name) {
   self.close();
 } else await main();
 
-/** In a client's thread: nobody else is kept waiting by what is held here. */
-function serve(peer: Peer) {
-  while (true) {
-    const message = peer.recv(); // held here until something comes
-    if (message === null) continue; // cut short by a signal
-    if (message.length === 0) break;
-    peer.show(message);
-    peer.send(options.echo ? message : HELLO);
-    while (peer.unsent) peer.send(); // cut short by a signal
-  }
-  peer.close();
-}
-
-/** In the main thread: held, it would not hear which other threads have ended. */
+/** In the main thread: held, it would not hear which others have ended. */
 async function main() {
   const POLLIN = 1;
   const RLIMIT_NOFILE = 7;
-  const PER_THREAD = 8; // descriptors: a Worker's six, the client's, a spare one
+  const PER_THREAD = 8; // descriptors: a Worker's 6, the client's, a spare one
   const { dirname } = import.meta; // none, where it comes from a URL
   const read = { name: "read", path: dirname } as const;
   if (dirname && Deno.permissions.requestSync(read).state !== "granted") {
@@ -107,4 +94,17 @@ async function main() {
       thread.onmessage = () => log(`threads: ${--threads}`);
     }
   }
+}
+
+/** In a client's thread: nobody else is kept waiting by what is held here. */
+function serve(peer: Peer) {
+  while (true) {
+    const message = peer.recv(); // held here until something comes
+    if (message === null) continue; // cut short by a signal
+    if (message.length === 0) break;
+    peer.show(message);
+    peer.send(options.echo ? message : HELLO);
+    while (peer.unsent) peer.send(); // cut short by a signal
+  }
+  peer.close();
 }

@@ -1,5 +1,5 @@
-// What the servers share: output, flags, libc, the listener, and Peer, a client.
-// What is named like a system call makes it, and handles what can go wrong with it.
+// What the servers share: output, flags, libc, the listener, and its peers.
+// What is named like a system call makes it, and handles what can go wrong.
 import { parseArgs } from "jsr:@std/cli@^1/parse-args";
 
 const script = decodeURI(Deno.mainModule ?? location.href).replace(/.*\//, "");
@@ -8,7 +8,7 @@ const never = new Int32Array(new SharedArrayBuffer(4)); // what to sleep on
 
 /** Writes all bytes to stdout; once nobody reads it, ends as SIGPIPE would. */
 export function print(bytes: Uint8Array) {
-  let [from, to] = [0, 0]; // one line, or of a long one what Deno's buffer takes
+  let [from, to] = [0, 0]; // a line, or of a long one what Deno's buffer takes
   while (true) {
     try {
       Deno.stdout.writeSync(bytes.subarray(from, to));
@@ -18,7 +18,7 @@ export function print(bytes: Uint8Array) {
     } catch (error) {
       if (error instanceof Deno.errors.BrokenPipe) Deno.exit(128 + 13);
       if (!(error instanceof Deno.errors.WouldBlock)) fail(reason(error));
-      // Non-blocking, and full: a line was not taken; part of one is in the buffer.
+      // Non-blocking, and full: a line was not taken, part of one is buffered.
       if (bytes[to - 1] !== 10) from = to;
       Atomics.wait(never, 0, 0, 10);
     }
@@ -54,7 +54,7 @@ if (!("toHex" in Uint8Array.prototype)) fail("needs Deno 2.5.2: deno upgrade");
 
 /** A script's flags: `{ interval: [3, "seconds between two rounds"] }`. */
 export type Flags = Record<string, [number | boolean | string, string]>;
-/** Those of all servers; one with more adds them: `{ ...common, interval: … }`. */
+/** Those of all servers; with more of its own: `{ ...common, interval: … }`. */
 export const common = {
   hostname: ["127.0.0.1", "address to listen on"],
   port: [5666, "port to listen on; 0 lets the system choose"],
@@ -63,7 +63,8 @@ export const common = {
   quiet: [false, "print no clients and no messages"],
   trace: [false, "print each system call; --trace=json for programs"],
 } satisfies Flags;
-const lib = await import("./lib/usage.ts").catch(() => null); // not in a copy
+const lib = await import("./lib/usage.ts") // not in a copy
+  .catch((error) => /not found/.test(error) ? null : fail(`${error}`));
 /** What they are set to; what is unknown, or does not fit, ends the script. */
 export function flags<F extends Flags>(about: string, known: F) {
   const { _, ...values }: Record<string, unknown> =
@@ -95,11 +96,11 @@ const shared = {
   getsockopt: { parameters: [int, int, int, buf, buf], result: int },
   __errno_location: { parameters: [], result: ptr },
   strerror: { parameters: [int], result: ptr },
-  strerrorname_np: { parameters: [int], result: ptr, optional: true }, // glibc 2.32
+  strerrorname_np: { parameters: [int], result: ptr, optional: true }, // ≥ 2.32
 } as const;
 let sys: Deno.StaticForeignLibraryInterface<typeof shared>;
 let errnoView: Deno.UnsafePointerView;
-/** libc's functions of the given types; ends the script where there are none. */
+/** libc functions of the given types; where there are none, ends the script. */
 export function libc<const S extends Deno.ForeignLibraryInterface>(types: S) {
   const linux = /^(x86_64|aarch64)-unknown-linux/.test(Deno.build.target);
   if (!linux) fail("needs Linux on x86-64 or arm64; try deno run -A async.ts");
@@ -130,7 +131,7 @@ export const authority = ({ hostname, port }: At) =>
 export function listen(at: At, scheme = ""): Deno.TcpListener {
   try {
     const listener = Deno.listen(at);
-    // The first makes Deno open descriptors: now, not when clients have them all.
+    // The first makes Deno open descriptors: now, not when clients have all.
     Deno.addSignalListener("SIGINT", Deno.exit);
     Deno.removeSignalListener("SIGINT", Deno.exit);
     const url = scheme + authority(listener.addr) + (scheme && "/");
@@ -159,9 +160,8 @@ export function address(sockaddr: Uint8Array<ArrayBuffer>): string {
 export function descriptor({ addr }: Deno.TcpListener): number {
   libc({}); // loads sys
   lastFd = sys.getdtablesize() - 1;
-  const [SOL_SOCKET, SO_ACCEPTCONN] = [1, 30];
-  const accepts = new Uint32Array(1);
-  for (let fd = 3; fd < lastFd; fd++) { // the kernel knows which is on this port
+  const [SOL_SOCKET, SO_ACCEPTCONN, accepts] = [1, 30, new Uint32Array(1)];
+  for (let fd = 3; fd < lastFd; fd++) { // which one is on our port?
     sys.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, accepts, room());
     sys.getsockname(fd, sockaddr, room());
     if (accepts[0] && address(sockaddr).endsWith(`:${addr.port}`)) return fd;
@@ -194,7 +194,7 @@ export function* accept(listener: number, flags = SOCK_NONBLOCK) {
 export const HELLO = new TextEncoder().encode("hello sir\n");
 let inbox: Uint8Array<ArrayBuffer>; // flags() makes one, for all clients
 /**
- * A connected client. Readable: `recv`, and `close` it when the message is empty.
+ * A connected client. Readable: `recv`, and `close` it if the message is empty.
  * While something is `unsent`, do not `recv`: when writable, `send` that.
  */
 export class Peer {
@@ -210,7 +210,7 @@ export class Peer {
     if (n === -1) this.#lost ||= strerror(errno());
     return inbox.subarray(0, Math.max(n, 0));
   }
-  /** Sends a message, or what of it is unsent: there was no room. @see send(2) */
+  /** Sends a message, or what is unsent for want of room. @see send(2) */
   send(message = this.unsent!) {
     const n = sys.send(this.fd, message, message.length, 0);
     if (n === -1 && !later()) this.#lost ||= strerror(errno()); // so will recv
@@ -234,7 +234,7 @@ export class Peer {
   /** Gives the descriptor back: it may be the next client's. @see close(2) */
   close(why = this.#lost) {
     if (this.fd !== -1) sys.close(this.fd); // -1: Deno has it
-    if (this.#decoder?.decode()) log(`${this.name}: \ufffd`); // half a character
+    if (this.#decoder?.decode()) log(`${this.name}: \ufffd`); // half of one
     log(`${this.name} disconnected${why && `: ${why}`}`);
   }
 }

@@ -20,7 +20,7 @@ function usage(wrong: string): never {
 const flags = Deno.args.filter((arg) => arg.startsWith("-"));
 const [given, more] = Deno.args.filter((arg) => !arg.startsWith("-"));
 const bad = flags.find((flag) => flag !== "--hint") ?? more;
-if (bad !== undefined) usage(`unknown argument ${bad}`);
+if (bad !== undefined) usage(`unknown argument "${bad}"`);
 const only = given?.split("/").at(-1)?.replace(/\.ts$/, "");
 if (only && !(only in exercises)) {
   usage(`there is ${Object.keys(exercises).join(", ")}, but no ${given}`);

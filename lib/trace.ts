@@ -177,6 +177,7 @@ const TELLINGS: Record<string, Telling> = {
     ([, , size], n) => n === size ? "" : ` → ${n} bytes`,
   ],
   close: descriptor,
+  tcflush: [([fd, queue]) => `${fd}, ${queue === 0 ? "TCIFLUSH" : queue}`],
   getpeername: descriptor,
   fcntl: [
     ([fd, command, arg]) => {

@@ -23,9 +23,9 @@ export function parse(
   const bad = (what: string) => fail(`${what}; see --help`, 2);
   const given: Record<string, unknown> = parseArgs(Deno.args, {
     string: [...Object.keys(known), "help"], // also those that take no value
-    unknown: (arg: string) => bad(`unknown argument ${arg}`),
+    unknown: (arg: string) => bad(`unknown argument "${arg}"`),
   });
-  for (const arg of given._ as string[]) bad(`unknown argument ${arg}`);
+  for (const arg of given._ as string[]) bad(`unknown argument "${arg}"`);
   const values: Record<string, unknown> = {};
   let help = `${about}\n`;
   for (const [name, [preset, text]] of Object.entries(known)) {

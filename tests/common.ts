@@ -254,8 +254,8 @@ export function stands(
     const port = getAvailablePort();
     using _taken = Deno.listen({ hostname: "127.0.0.1", port });
     const usage: [string[], number, string | RegExp][] = [
-      [["--bogus"], 2, "unknown argument --bogus; see --help"],
-      [["extra"], 2, "unknown argument extra; see --help"],
+      [["--bogus"], 2, 'unknown argument "--bogus"; see --help'],
+      [["extra"], 2, 'unknown argument "extra"; see --help'],
       [
         ["--port", "65536"],
         2,

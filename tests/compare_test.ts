@@ -640,7 +640,7 @@ test("bad flags and models get one line", async () => {
     [["--lang", "fr"], /--lang takes en or zh, not "fr"; see --help/],
     [["--svg"], /.*svg.*; see --help/],
     [["--json=yes"], /.*json.*; see --help/],
-    [["--trace"], /unknown argument --trace; see --help/],
+    [["--trace"], /unknown argument "--trace"; see --help/],
   ];
   await Promise.all(usage.map(async ([args, line]) => {
     const { code, stdout, stderr } = await compare(args);

@@ -17,8 +17,8 @@ serves("epoll.ts", ["--edge"]);
 crowds("epoll.ts", ["--edge"]);
 
 const LOOP = `
-      else if (options.edge && ++messages % 64 > 0) i--;
-      else if (options.edge) watch(fd, EPOLLIN);
+      else if (options.edge && ++bowls < 64) i--;
+      else if (options.edge) watch(fd, EPOLLIN | EPOLLET);
 `;
 
 /** The calls by which a server takes a message of 13 bytes in bowls of 4. */
