@@ -326,6 +326,14 @@ test("epoll_http.ts: slow and silent clients are not waited for", async () => {
     "a\r",
     "\n\r\n",
   );
+  const asking = (async () => {
+    using conn = await connect(server.port);
+    await talk(conn);
+    await pause(600);
+    await talk(conn);
+    await pause(600);
+    await talk(conn);
+  })();
   const [silent, head, body, chunks, kept, stray, unread] = await Promise.all([
     late(),
     late("GET / HTTP/1.1\r\n"),
@@ -349,12 +357,7 @@ test("epoll_http.ts: slow and silent clients are not waited for", async () => {
   assertEquals(kept, [200]); // no second word to who asked for nothing
   assert(unread, "who does not read was waited for");
   assertEquals(await slow, [408]); // a byte now and then buys no time
-  using conn = await connect(server.port);
-  await talk(conn);
-  await pause(600);
-  await talk(conn); // but every request does
-  await pause(600);
-  await talk(conn);
+  await asking; // but every request does
 });
 
 test("epoll_http.ts: resets at every stage, and nothing is left of them", async () => {
