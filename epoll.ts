@@ -7,10 +7,10 @@
  *
  *   deno run -A epoll.ts         and in other terminals: deno run -A client.ts
  *
- * Level-triggered, you are called again and again until you have taken all of
- * it. Edge-triggered (--edge), you are called once for what is new: so we read
- * on until EAGAIN, or the rest would wait for the next message. To compare:
- * --bowl 4 (bytes that one recv takes) --trace, with and without --edge.
+ * Level-triggered, we are told again and again until we have read all of it.
+ * Edge-triggered (--edge), we are told once of what is new: so we read on until
+ * EAGAIN, or the rest would wait for the next message. To compare: --bowl 4
+ * (bytes that one recv takes) --trace, with and without --edge.
  */
 import {
   accept,
@@ -28,7 +28,7 @@ import {
 
 const options = flags("serves many clients with epoll(7)", {
   ...common,
-  edge: [false, "be told once of new data, not again while some is unread"],
+  edge: [false, "be told of new data, but not again of what is left unread"],
 });
 
 const { epoll_create1, epoll_ctl, epoll_wait } = libc({
@@ -41,13 +41,13 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 });
 
 // struct epoll_event: 12 bytes on x86-64; elsewhere 16, with 4 unused ones
-// before data. There we put the descriptor, and get it back with each event.
+// before data. In data we put the descriptor, and get it back with each event.
 //
 //   | events: 4 bytes | (4) | data: 8 |
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
 const EPOLLET = options.edge ? 1 << 31 : 0; // 0: level-triggered
-const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3]; // DEL is done by close
+const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3]; // DEL is done by the last close
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
@@ -67,21 +67,21 @@ const peers = new Map<number, Peer>(); // by descriptor
 watch(listener, EPOLLIN, EPOLL_CTL_ADD); // no EPOLLET: accept may leave some
 while (true) {
   const n = epoll_wait(epfd, events, MAX_EVENTS, -1);
-  if (interrupted("epoll_wait", n)) continue; // EINTR; all else ends us
+  if (interrupted("epoll_wait", n)) continue; // EINTR; errors end us
 
   for (let i = 0, bowls = 0; i < n; i++) {
     const fd = events[i * WORDS + DATA];
     if (fd === listener) {
-      for (const peer of accept(listener)) { // all at the door, up to 64
+      for (const peer of accept(listener)) { // up to 64 at the door
         if (watch(peer.fd, EPOLLIN | EPOLLET, EPOLL_CTL_ADD) === 0) {
           peers.set(peer.fd, peer);
-        } else peer.refuse(strerror(errno())); // more than max_user_watches
+        } else peer.refuse(strerror(errno())); // fs.epoll.max_user_watches
       }
       continue;
     }
     const peer = peers.get(fd)!;
     if (peer.unsent) {
-      peer.send(); // there is room for more of it
+      peer.send(); // there is room for more of it, or an error
       if (!peer.unsent) watch(fd, EPOLLIN | EPOLLET);
       continue;
     }
@@ -90,11 +90,11 @@ while (true) {
     if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
-      // While something is unsent we wait for room, and read nothing more. At
-      // other times we do not: a socket nearly always has room.
+      // While something is unsent we wait for room, and read nothing. At other
+      // times there nearly always is room: asking, we would never sleep.
       if (peer.unsent) watch(fd, EPOLLOUT);
-      // Edge-triggered, what is left is not told again: so the same event once
-      // more, until EAGAIN. After 64 bowls MOD has it told again, later.
+      // Edge-triggered, we are not told of the rest: i-- repeats this event
+      // until EAGAIN. After 64 bowls, whoever's, MOD has the kernel tell again.
       else if (options.edge && ++bowls < 64) i--;
       else if (options.edge) watch(fd, EPOLLIN | EPOLLET);
     } else {

@@ -44,12 +44,12 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 });
 
 // struct epoll_event: 12 bytes on x86-64; elsewhere 16, with 4 unused ones
-// before data. There we put the descriptor, and get it back with each event.
+// before data. In data we put the descriptor, and get it back with each event.
 //
 //   | events: 4 bytes | (4) | data: 8 |
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
-const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3]; // DEL is done by close
+const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3]; // DEL is done by the last close
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
@@ -70,21 +70,21 @@ const peers = new Map<number, HttpPeer>(); // by descriptor
 watch(listener, EPOLLIN, EPOLL_CTL_ADD);
 while (true) {
   const n = epoll_wait(epfd, events, MAX_EVENTS, peers.size ? http.tick : -1);
-  if (interrupted("epoll_wait", n)) continue; // EINTR; all else ends us
+  if (interrupted("epoll_wait", n)) continue; // EINTR; errors end us
 
   for (let i = 0; i < n; i++) {
     const fd = events[i * WORDS + DATA];
     if (fd === listener) {
-      for (const peer of accept(listener)) { // all at the door, up to 64
+      for (const peer of accept(listener)) { // up to 64 at the door
         if (watch(peer.fd, EPOLLIN, EPOLL_CTL_ADD) === 0) {
           peers.set(peer.fd, new HttpPeer(peer, http));
-        } else peer.refuse(strerror(errno())); // more than max_user_watches
+        } else peer.refuse(strerror(errno())); // fs.epoll.max_user_watches
       }
       continue;
     }
     const peer = peers.get(fd)!;
     if (peer.unsent) {
-      peer.send(); // there is room for more of it
+      peer.send(); // there is room for more of it, or an error
       if (!peer.unsent) watch(fd, EPOLLIN);
     } else {
       const message = peer.recv(); // null: EAGAIN, nothing yet; empty: it left
@@ -100,8 +100,8 @@ while (true) {
       const response = peer.answer();
       if (response === null) break; // null: no other request is whole yet
       peer.send(response); // shuts down after the last, and the client leaves
-      // While something is unsent we wait for room, and read nothing more. At
-      // other times we do not: a socket nearly always has room.
+      // While something is unsent we wait for room, and read nothing. At other
+      // times there nearly always is room: asking, we would never sleep.
       if (peer.unsent) watch(fd, EPOLLOUT);
     }
   }

@@ -26,12 +26,12 @@ const { poll } = libc({
   poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
 });
 
-// struct pollfd: 8 bytes, for each descriptor. We fill in fd and events, what
-// we wait for; the kernel writes revents, what has happened, and nothing else.
+// struct pollfd: 8 bytes, for each descriptor. We fill in fd and events (what
+// we wait for); the kernel writes only revents (what has happened).
 //
 //   | fd: 4 bytes | events: 2 | revents: 2 |
 //
-// Here they are two words of 32 bits, and revents the upper half of the second.
+// Little-endian, two words of 32 bits, revents in the upper half of the second.
 // We use the descriptor as the index into the list, so that nothing has to move
 // when a client leaves: where fd is -1, the kernel only writes 0 to revents.
 const POLLIN = 1;
@@ -44,7 +44,7 @@ let nfds = 0; // the highest descriptor watched, plus 1
 function watch(fd: number, mask: number) {
   if (2 * fd >= pollfds.length) {
     const old = pollfds;
-    pollfds = empty(2 * fd); // twice as long as needed
+    pollfds = empty(2 * fd); // entries: twice the need
     pollfds.set(old);
   }
   pollfds[2 * fd] = fd;
@@ -52,7 +52,7 @@ function watch(fd: number, mask: number) {
   nfds = Math.max(nfds, fd + 1);
 }
 function unwatch(fd: number) {
-  pollfds[2 * fd] = -1;
+  pollfds.set([-1, 0], 2 * fd);
   while (pollfds[2 * (nfds - 1)] === -1) nfds--;
 }
 const revents = (fd: number) => pollfds[2 * fd + 1] >>> 16;
@@ -63,12 +63,12 @@ const peers = new Map<number, Peer>(); // by descriptor
 watch(listener, POLLIN);
 while (true) {
   const n = poll(pollfds, nfds, -1);
-  if (interrupted("poll", n)) continue; // EINTR; all else ends us
+  if (interrupted("poll", n)) continue; // EINTR; errors end us
 
   for (let fd = 0; fd < nfds; fd++) {
     if (revents(fd) === 0) continue;
     if (fd === listener) {
-      for (const peer of accept(listener)) { // all at the door, up to 64
+      for (const peer of accept(listener)) { // up to 64 at the door
         peers.set(peer.fd, peer);
         watch(peer.fd, POLLIN);
       }
@@ -76,7 +76,7 @@ while (true) {
     }
     const peer = peers.get(fd)!;
     if (peer.unsent) {
-      peer.send(); // there is room for more of it
+      peer.send(); // there is room for more of it, or an error
       if (!peer.unsent) watch(fd, POLLIN);
       continue;
     }
@@ -85,8 +85,8 @@ while (true) {
     if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
-      // While something is unsent we wait for room, and read nothing more. At
-      // other times we do not: a socket nearly always has room.
+      // While something is unsent we wait for room, and read nothing. At other
+      // times there nearly always is room: asking, we would never sleep.
       if (peer.unsent) watch(fd, POLLOUT);
     } else {
       peer.close();

@@ -67,12 +67,12 @@ while (true) {
   readfds.set(reading);
   writefds.set(writing);
   const n = select(nfds, readfds, writefds, null, null);
-  if (interrupted("select", n)) continue; // EINTR; all else ends us
+  if (interrupted("select", n)) continue; // EINTR; errors end us
 
   for (let fd = 0; fd < nfds; fd++) {
     if (!FD_ISSET(fd, readfds) && !FD_ISSET(fd, writefds)) continue;
     if (fd === listener) {
-      for (const peer of accept(listener)) { // all at the door, up to 64
+      for (const peer of accept(listener)) { // up to 64 at the door
         if (peer.fd < FD_SETSIZE) {
           peers.set(peer.fd, peer);
           watch(peer.fd, reading);
@@ -82,7 +82,7 @@ while (true) {
     }
     const peer = peers.get(fd)!;
     if (peer.unsent) {
-      peer.send(); // there is room for more of it
+      peer.send(); // there is room for more of it, or an error
       if (!peer.unsent) watch(fd, reading);
       continue;
     }
@@ -91,8 +91,8 @@ while (true) {
     if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
-      // While something is unsent we wait for room, and read nothing more. At
-      // other times we do not: a socket nearly always has room.
+      // While something is unsent we wait for room, and read nothing. At other
+      // times there nearly always is room: asking, we would never sleep.
       if (peer.unsent) watch(fd, writing);
     } else {
       peer.close();

@@ -7,6 +7,7 @@ import {
 } from "@std/assert";
 import { getAvailablePort } from "@std/net";
 import {
+  altered,
   connect,
   cpuTime,
   eventually,
@@ -338,3 +339,27 @@ test("io_uring.ts: where no memory may be locked, a line says so", async () => {
   assertEquals((await status).code, 1);
   assert(/^io_uring\.ts: .*ENOMEM.*ulimit -l.*\n$/.test(output()), output());
 });
+
+for (const script of ["select.ts", "poll.ts", "epoll.ts"]) {
+  test(`${script}: a client's descriptor may be something else's later`, async () => {
+    // A file takes the place of each client that leaves.
+    const gone = "      peers.delete(fd);\n";
+    await using copy = await altered(
+      script,
+      gone,
+      `${gone}      Deno.openSync("/dev/null");\n`,
+    );
+    await using server = await start(copy.script, ["--quiet"]);
+    for (let i = 0; i < 5; i++) {
+      const conns = await Promise.all(
+        Array.from({ length: 5 }, () => connect(server.port)),
+      );
+      for (const conn of conns) assertEquals(await exchange(conn, "x"), HELLO);
+      Deno.kill(server.pid, "SIGSTOP"); // all leave at once
+      for (const conn of conns) conn.close();
+      Deno.kill(server.pid, "SIGCONT");
+    }
+    using conn = await connect(server.port);
+    assertEquals(await exchange(conn, "x"), HELLO);
+  });
+}
