@@ -96,7 +96,7 @@ const shared = {
   getsockopt: { parameters: [int, int, int, buf, buf], result: int },
   __errno_location: { parameters: [], result: ptr },
   strerror: { parameters: [int], result: ptr },
-  strerrorname_np: { parameters: [int], result: ptr, optional: true }, // ≥ 2.32
+  strerrorname_np: { parameters: [int], result: ptr, optional: true },
 } as const;
 let sys: Deno.StaticForeignLibraryInterface<typeof shared>;
 let errnoView: Deno.UnsafePointerView;
@@ -114,7 +114,7 @@ export function libc<const S extends Deno.ForeignLibraryInterface>(types: S) {
 export const errno = () => errnoView.getInt32();
 const [EINTR, EAGAIN, EMFILE] = [4, 11, 24];
 const later = () => errno() === EAGAIN || errno() === EINTR; // try again
-/** In words, and by name: `too many open files (EMFILE)`. @see strerror(3) */
+/** `too many open files (EMFILE)`; named since glibc 2.32. @see strerror(3) */
 export function strerror(errno: number): string {
   const [text, name] = [sys.strerror(errno), sys.strerrorname_np?.(errno)]
     .map((string) => string && Deno.UnsafePointerView.getCString(string));
@@ -234,7 +234,7 @@ export class Peer {
   /** Gives the descriptor back: it may be the next client's. @see close(2) */
   close(why = this.#lost) {
     if (this.fd !== -1) sys.close(this.fd); // -1: Deno has it
-    if (this.#decoder?.decode()) log(`${this.name}: \ufffd`); // half of one
+    if (this.#decoder?.decode()) log(`${this.name}: \ufffd`); // half a char
     log(`${this.name} disconnected${why && `: ${why}`}`);
   }
 }

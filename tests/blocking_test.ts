@@ -120,6 +120,21 @@ keys("Ctrl-Z, and fg: the question stands there again", async () => {
   assertEquals(await terminal.settings(), settings);
 });
 
+test("blocking.ts: stopped, and continued with a message: one question", async () => {
+  await using server = await start("blocking.ts");
+  using conn = await connect(server.port);
+  for (let i = 0; i < 500; i++) {
+    Deno.kill(server.pid, "SIGSTOP");
+    await send(conn, `message ${i}\n`);
+    Deno.kill(server.pid, "SIGCONT");
+    await server.until(`client msg: message ${i}\nyour msg: `);
+    await server.write("well\n");
+    assertEquals(await receive(conn, 5), bytes("well\n"));
+  }
+  // A second one stands over the first, not beside it.
+  assertEquals(server.output().includes("your msg: your msg: "), false);
+});
+
 test("blocking.ts: a pipe whose lines end in CRLF has not ended", async () => {
   await using server = await start("blocking.ts");
   await server.write("one\r\ntwo\r\n");

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { getAvailablePort } from "@std/net";
 import { client, cpuTime, receive, reset, root, run, send } from "./harness.ts";
 import { Terminal, terminals } from "./terminal.ts";
@@ -49,6 +49,23 @@ Deno.test("client.ts: nobody listens", async () => {
     stderr,
     `client.ts: cannot connect to 127.0.0.1:${port}: connection refused (ECONNREFUSED); start a server first: ${npx}deno run -A select.ts --port ${port}\n`,
   );
+});
+
+Deno.test("client.ts: what does not listen elsewhere is not to be started here", async () => {
+  const { address } =
+    Deno.networkInterfaces().find(({ family, address }) =>
+      family === "IPv4" && !address.startsWith("127.")
+    ) ?? { address: "127.0.0.1" };
+  if (address === "127.0.0.1") return console.log("there is no other address");
+  const port = getAvailablePort();
+  await using it = run("client.ts", [
+    "--hostname",
+    address,
+    "--port",
+    `${port}`,
+  ]);
+  assertEquals((await it.status).code, 1);
+  assertMatch(it.output(), /: connection refused \(ECONNREFUSED\)\n$/);
 });
 
 const test = await terminals("client.ts at a terminal");

@@ -141,6 +141,15 @@ Deno.test("pages: neighbours differ in how they wait, and have the rest in commo
   }
 });
 
+Deno.test("pages: no line is too long for a terminal of 80 columns", () => {
+  for (const { name } of Deno.readDirSync(root)) {
+    if (!name.endsWith(".ts")) continue;
+    for (const line of read(name).split("\n")) {
+      assert(line.length <= 80, `${name}: ${line}`);
+    }
+  }
+});
+
 /** How many lines of two texts are the same, in the same order, as for diff(1). */
 function longest(one: string[], other: string[]): number {
   let row = new Array(other.length + 1).fill(0);

@@ -43,6 +43,21 @@ test("epoll.ts: --edge: called once, and takes all by itself", async () => {
   assertEquals(await bowls("--edge"), "4 4 4 1 EAGAIN");
 });
 
+test("epoll.ts: --edge: takes all of every message, until EAGAIN", async () => {
+  const flags = ["--edge", "--bowl", "4", "--trace", "--quiet"];
+  await using server = await start("epoll.ts", flags);
+  using conn = await connect(server.port);
+  for (let i = 1; i <= 20; i++) {
+    await send(conn, "is it ready?\n");
+    // The first EAGAIN is that of accept4.
+    await server.until(new RegExp(`(EAGAIN[^]*?){${i + 1}}epoll_wait`));
+  }
+  const output = server.output();
+  const calls = output.slice(output.indexOf("recv("))
+    .match(/(?<=recv\(\d+, )\d|EAGAIN|MOD/g)!.join(" ");
+  assertEquals(calls, Array(20).fill("4 4 4 1 EAGAIN").join(" "));
+});
+
 test("epoll.ts: --edge without the loop: the rest comes with the next message", async () => {
   await using copy = await altered("epoll.ts", LOOP, "\n");
   await using server = await start(copy.script, ["--edge", "--bowl", "4"]);

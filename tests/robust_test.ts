@@ -187,6 +187,15 @@ test("poll.ts: a stderr that is full, or does not block, is no reason to end", a
   for (const conn of crowd) conn.close();
 });
 
+test("an error in lib/ is told, and not taken for a copy without it", async () => {
+  await using copy = await altered("select.ts", "", "");
+  const usage = new URL("lib/usage.ts", `file://${copy.script}`);
+  await Deno.writeTextFile(usage, "this is wrong", { append: true });
+  await using server = run(copy.script, ["--port", "0"]);
+  assertEquals((await server.status).code, 1);
+  assertMatch(server.output(), /^select\.ts: .*SyntaxError.*usage\.ts.*\n$/);
+});
+
 test("bad usage ends with status 2 also where stderr is full", async () => {
   const { status } = run(
     "poll.ts",
