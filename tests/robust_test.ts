@@ -192,8 +192,8 @@ test("an error in lib/ is told, and not taken for a copy without it", async () =
   const usage = new URL("lib/usage.ts", `file://${copy.script}`);
   await Deno.writeTextFile(usage, "this is wrong", { append: true });
   await using server = run(copy.script, ["--port", "0"]);
+  await server.until(/^select\.ts: .*SyntaxError.*usage\.ts.*\n$/);
   assertEquals((await server.status).code, 1);
-  assertMatch(server.output(), /^select\.ts: .*SyntaxError.*usage\.ts.*\n$/);
 });
 
 test("bad usage ends with status 2 also where stderr is full", async () => {
