@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, equal } from "@std/assert";
 import type { Hello, Message, Tick, Wish } from "../lib/watch/messages.ts";
 import {
   connect,
@@ -256,23 +256,20 @@ test("A and B are clients of the kernel's, and told by the trace", async () => {
     ({ news }) =>
       Object.values(news).every(({ clients }) => clients.A.is === "answered"),
   );
-  await page.until(
-    "the trace has it",
-    ({ news }) =>
-      !!news["select.ts"].calls?.some((line) =>
-        /recv\(\d+, 13 bytes/.test(line)
-      ),
-  );
-  const { calls = [], stands, threads } = page.tick!.news["select.ts"];
-  assert(calls.some((line) => /send\(\d+, 10 bytes "hello sir\\n"/.test(line)));
   const source = await Deno.readTextFile(
     new URL("../select.ts", import.meta.url),
   );
   const line = source.split("\n").findIndex((line) =>
     line.includes("= select(")
   );
-  assertEquals(stands, [{ line: line + 1, thread: "", kind: "in" }]);
-  assertEquals(threads.map(({ now }) => now?.state), ["all"]);
+  await page.until("the trace has it, and the server sleeps again", (tick) => {
+    const { calls = [], stands = [], threads } = tick.news["select.ts"];
+    const has = (call: RegExp) => calls.some((line) => call.test(line));
+    return has(/recv\(\d+, 13 bytes/) &&
+      has(/send\(\d+, 10 bytes "hello sir\\n"/) &&
+      equal(stands, [{ line: line + 1, thread: "", kind: "in" }]) &&
+      equal(threads.map(({ now }) => now?.state), ["all"]);
+  });
 });
 
 test("a model that cannot run has its reason, and the rest runs", async () => {
