@@ -54,6 +54,7 @@ export async function failure(
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     await pause(50); // it may be dying
+    if (ended(server)) over ??= await server.status;
     const printed = error instanceof Symptom && !over
       ? error.printed
       : server.output();
@@ -74,11 +75,21 @@ export async function failure(
 
 /** Whether the kernel has the server running, or waiting for a processor. */
 function awake(server: Running): boolean {
+  return state(server) === "R";
+}
+
+/** Whether it has, with its last words perhaps still on their way. */
+function ended(server: Running): boolean {
+  return "ZX".includes(state(server));
+}
+
+/** What /proc says it is: running, sleeping, a zombie. See proc(5). */
+function state(server: Running): string {
   try {
     const stat = Deno.readTextFileSync(`/proc/${server.pid}/stat`);
-    return stat.split(") ")[1][0] === "R";
+    return stat.split(") ")[1][0];
   } catch {
-    return false; // it has ended
+    return "X"; // there is no such process any more
   }
 }
 

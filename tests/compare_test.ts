@@ -59,7 +59,11 @@ async function calm(
     assertEquals([code, ioUring ? stderr : ""], [0, ""]);
     const data = JSON.parse(stdout) as Awaited<ReturnType<typeof calm>>;
     const late = Math.max(...data.plays.map(({ late }) => late));
-    if (late < beat * 1000 / 30 || beat > 1) return data;
+    // A thread takes its time to start, where others have the CPU.
+    const slow = data.plays.some((play) =>
+      play.script === "threads.ts" && waited(play)[1] > beat * 1000 / 2
+    );
+    if (late < beat * 1000 / 30 && !slow || beat > 1) return data;
   }
   throw new Error("unreachable");
 }
@@ -428,7 +432,7 @@ Deno.test({
         // Being watched costs, and the trace measures that as well.
         const us = message.ms * 1000;
         assert(
-          copies.us >= us && copies.us < us + 20_000,
+          copies.us >= us && copies.us < us + beat * 1000 / 4,
           `${us} ${copies.us}`,
         );
       }
@@ -464,6 +468,18 @@ test("CPU time is that of /proc, of an untraced server", async () => {
 });
 
 test("its CPU column is of a server without --trace", async () => {
+  for (let tries = 0;; tries++) {
+    const { cpu, plain, traced } = await usedByBoth();
+    // It is known only roughly when compare.ts looks, and a busy machine moves
+    // that. But being traced costs several times as much.
+    const what = `${cpu} ms; without a trace ${plain}, with it ${traced}`;
+    if (cpu > 0.3 && Math.abs(cpu - plain) < Math.abs(cpu - traced)) return;
+    assert(tries < 3, what);
+  }
+});
+
+/** Of a scene with epoll.ts: what the table says, and what both have used. */
+async function usedByBoth() {
   await using comparing = run("compare.ts", [
     "--only",
     "epoll",
@@ -471,28 +487,31 @@ test("its CPU column is of a server without --trace", async () => {
     "--beat",
     "0.4",
   ]);
-  const samples: [time: number, used: number][] = [];
-  let pid = 0;
+  const samples: [time: number, plain: number, traced: number][] = [];
+  let pids: number[] = [];
   let over = false;
   comparing.status.then(() => over = true);
   while (!over) {
-    pid ||= children(comparing.pid).find((child) => {
-      const args = read(`${child}/cmdline`);
-      return args.includes("epoll.ts") && !args.includes("--trace");
-    }) ?? 0;
-    const used = pid ? cpuTime(pid) : NaN;
-    if (!isNaN(used)) samples.push([performance.now(), used]);
+    const both = children(comparing.pid).map((child) =>
+      [child, read(`${child}/cmdline`)] as const
+    ).filter(([, args]) => args.includes("epoll.ts"));
+    const [plain, traced] = [false, true].map((yes) =>
+      both.find(([, args]) => args.includes("--trace") === yes)?.[0] ?? 0
+    );
+    if (plain && traced) pids = [plain, traced];
+    const used = pids.map(cpuTime);
+    if (used[0] && used[1]) samples.push([performance.now(), used[0], used[1]]);
     await pause(5);
   }
   const { plays: [{ cpu }] } = JSON.parse(comparing.output());
   const [end] = samples.at(-1)!;
-  const at = (ms: number) => samples.findLast(([time]) => end - time > ms)![1];
+  const at = (ms: number) =>
+    samples.findLast(([time]) => end - time > ms) ?? samples[0];
   // It is stopped at the end of the scene, which takes four beats and a half,
   // and in the last of which nothing happens. What its end costs is not in it.
-  const used = at(100) - at(1780);
-  assert(cpu > 0.3, `${cpu} ms`);
-  assert(Math.abs(used - cpu) < 2, `${used} and ${cpu} ms`);
-});
+  const [, plain, traced] = at(100).map((used, i) => used - at(1780)[i]);
+  return { cpu, plain, traced };
+}
 
 test("where it says that a thread sleeps, the kernel says so too", async () => {
   const sleeps: Record<string, RegExp> = {
@@ -577,11 +596,13 @@ async function copy(dir: string, scripts: string[]) {
 }
 
 test("run from a URL, it finds its scripts there", async () => {
+  const folder = crypto.randomUUID(); // Deno keeps what an URL once was
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
     async (request) => {
       const { pathname } = new URL(request.url);
-      const text = await Deno.readTextFile(new URL(`.${pathname}`, root))
+      const path = pathname.replace(`/${folder}/`, "");
+      const text = await Deno.readTextFile(new URL(path, root))
         .catch(() => null);
       if (text === null) return new Response(null, { status: 404 });
       const { imports } = JSON.parse(
@@ -598,7 +619,10 @@ test("run from a URL, it finds its scripts there", async () => {
     const { port } = server.addr;
     const { code, stdout, stderr } = await compare(
       ["--only", "select", "--beat", "0.1"],
-      { script: `http://127.0.0.1:${port}/compare.ts`, cwd: "/" },
+      {
+        script: `http://127.0.0.1:${port}/${folder}/compare.ts`,
+        cwd: "/",
+      },
     );
     assertEquals(code, 0, stderr);
     assertMatch(stdout, /^select\.ts /m);

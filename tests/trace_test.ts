@@ -58,6 +58,7 @@ test("io_uring_enter tells its requests and completions", async () => {
   await server.until(/ACCEPT \d+; wait for 1$/);
   const conn = await connect(server.port);
   await exchange(conn, "hi\n");
+  await server.until(/SEND \d+ → 10\)[^\n]*\n[^\n]*io_uring_enter\([^\n]*$/);
   conn.close();
   const output = await server.until(/ close\(.*\n.*io_uring_enter\(.*$/);
   const [, listener, peer] = /ACCEPT (\d+) → (\d+)/.exec(output)!;
@@ -216,7 +217,7 @@ const SLEEPS: Record<string, RegExp> = {
   nonblocking: /ECONNRESET[^]*"accept4","phase":"return"[^\n]*EAGAIN[^\n]*\n$/,
   signal: /ECONNRESET[^]*"accept4","phase":"return"[^\n]*EAGAIN[^\n]*\n$/,
   io_uring: /"call":"io_uring_enter","phase":"call"[^\n]*\n$/,
-  threads: /ECONNRESET[^]*"call":"close","phase":"return"[^\n]*\n$/,
+  threads: /ECONNRESET[^]*"call":"close","phase":"return"[^\n]*\n/,
 };
 if (!await exists("strace")) Deno.test.ignore("strace is missing", () => {});
 else {
@@ -300,7 +301,14 @@ else {
       const groups = (list: typeof lines) =>
         [...Map.groupBy(list, ({ thread }) => thread).values()]
           .map((group) => group.map(({ line }) => line));
-      assertEquals(groups(lines), groups(seen));
+      // A thread says what a call has returned after strace saw it return: one
+      // that was stopped in between owes the last line.
+      const owed = groups(seen);
+      const said = groups(lines);
+      for (const [i, group] of owed.entries()) {
+        if (group.length === said[i]?.length + 1) group.pop();
+      }
+      assertEquals(said, owed);
     });
   }
 }

@@ -3,6 +3,7 @@ import type { Hello, Message, Tick, Wish } from "../lib/watch/messages.ts";
 import {
   connect,
   eventually,
+  ioUring,
   rest,
   run,
   type Running,
@@ -245,7 +246,10 @@ test("wrong messages get an answer and change nothing", async () => {
 });
 
 test("A and B are clients of the kernel's, and told by the trace", async () => {
-  await using server = await watch(["--only", "select,io_uring"]);
+  await using server = await watch([
+    "--only",
+    ioUring ? "select,io_uring" : "select",
+  ]);
   using page = new Page(server);
   await page.open();
   page.wish({ do: "open", script: "select.ts" });

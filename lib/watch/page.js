@@ -898,9 +898,10 @@ for (const found of document.querySelectorAll("[data-wish]")) {
 }
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let summing;
-/** Says what has come of a question, a second after it was asked.
+/** Says what has come of a question, a second after it was asked, and again as
+ * the rest is answered, for a while.
  * @param {Who} who */
-function sum(who) {
+function sum(who, end = Date.now() + 6000) {
   let answered = 0;
   /** @type {string[]} */
   const waits = [];
@@ -912,6 +913,9 @@ function sum(who) {
   if (!answered && !waits.length) return;
   notice(words.sum(who, answered, waits, language));
   $("notice").classList.add("news");
+  if (waits.length && Date.now() < end) {
+    summing = setTimeout(() => sum(who, end), 250);
+  }
 }
 
 /** @type {Record<string, () => void>} */

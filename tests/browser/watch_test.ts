@@ -24,9 +24,9 @@ function isFile(path: string): boolean {
 
 /** In the page: the text of a model's state or of one of its clients. */
 const text = (page: Page, script: string, selector: string) =>
-  page.$eval(
+  page.$$eval(
     `[aria-label="${script}"] ${selector}`,
-    (found) => found.textContent ?? "",
+    ([found]) => found?.textContent ?? "", // there may be none yet
   );
 
 /** Waits until a model says what matches. */
@@ -83,6 +83,7 @@ Deno.test({
       await until(page, "epoll.ts", STATE, /^asleep in epoll_wait, for every/);
       await until(page, "blocking.ts", STATE, /^asleep in accept4, for every/);
       await until(page, "async.ts", STATE, /^free$/);
+      await until(page, "threads.ts", STATE, /^free$/);
       await until(page, "nonblocking.ts", STATE, /^out playing$/);
     });
 
@@ -170,9 +171,19 @@ Deno.test({
     await test.step("the scene, after a prediction", async () => {
       await page.click('input[name="blocking.ts"][value="A"]');
       await page.click('input[name="select.ts"][value="A"]');
+      // It is over quickly: looked for in the page, and from before it begins.
+      const different = page.waitForFunction(
+        () => {
+          const of = (script: string) =>
+            document.querySelector(`[aria-label="${script}"] [data-client="B"]`)
+              ?.textContent ?? "";
+          return /^B waiting/.test(of("blocking.ts")) &&
+            /^B answered/.test(of("select.ts"));
+        },
+        { polling: "mutation" },
+      );
       await press(page, "Play the scene");
-      await until(page, "blocking.ts", B, /^B waiting/);
-      await until(page, "select.ts", B, /^B answered/);
+      await different;
       const verdict = await page.waitForFunction(() =>
         document.querySelector<HTMLElement>("#verdict:not([hidden])")?.innerText
       );
@@ -191,12 +202,19 @@ Deno.test({
           (canvas) => (canvas as HTMLCanvasElement).toDataURL(),
         );
       await page.waitForSelector("#past:not([hidden])");
+      const drawn = () =>
+        page.evaluate(() =>
+          new Promise((resolve) =>
+            requestAnimationFrame(() => requestAnimationFrame(resolve))
+          )
+        );
+      await drawn();
       const before = await picture();
       await new Promise((resolve) => setTimeout(resolve, 300));
       assertEquals(await picture(), before);
       await page.keyboard.press("Comma");
       for (let i = 0; i < 12; i++) await page.keyboard.press("Equal");
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await drawn();
       assert(await picture() !== before);
       await press(page, "Pause");
       await page.waitForSelector("#past[hidden]");
