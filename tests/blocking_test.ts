@@ -1,6 +1,14 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { HELLO, talks, test } from "./common.ts";
-import { connect, exchange, pause, receive, send, start } from "./harness.ts";
+import {
+  connect,
+  eventually,
+  exchange,
+  pause,
+  receive,
+  send,
+  start,
+} from "./harness.ts";
 import { Terminal, terminals } from "./terminal.ts";
 
 talks("blocking.ts", [], "</dev/null");
@@ -27,7 +35,7 @@ test("blocking.ts: one client at a time, by your answers", async () => {
   for (let i = 0; i < 2; i++) {
     assertEquals(await exchange(second, "hi\n"), HELLO);
   }
-  assertStringIncludes(server.output(), ended);
+  await server.until(ended);
   assertEquals(server.output().split(ended).length, 2);
 });
 
@@ -42,9 +50,11 @@ test("blocking.ts: the thread is held by the kernel", async () => {
     (c) => `exec ${c} </dev/null`,
   );
   const asleep = async (place: RegExp) => {
-    await pause(100);
-    const now = wchan(server.pid);
-    assert(now === "0" || place.test(now), `it sleeps in ${now}`);
+    const there = () => {
+      const now = wchan(server.pid);
+      return now === "0" || place.test(now);
+    };
+    await eventually(there, `it does not sleep in ${place}`);
   };
   await asleep(/accept/);
   using conn = await connect(server.port);

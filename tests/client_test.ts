@@ -1,6 +1,14 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { getAvailablePort } from "@std/net";
-import { client, cpuTime, receive, reset, root, run, send } from "./harness.ts";
+import {
+  client,
+  cpuTime,
+  receive,
+  reset,
+  root,
+  run,
+  send,
+  unused,
+} from "./harness.ts";
 import { Terminal, terminals } from "./terminal.ts";
 
 const listen = () => Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -41,7 +49,8 @@ Deno.test("client.ts: the server hangs up, or is lost", async () => {
 });
 
 Deno.test("client.ts: nobody listens", async () => {
-  const port = getAvailablePort();
+  using free = await unused();
+  const { port } = free;
   const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
   const { code, stdout, stderr } = await client(port, "hi\n");
   assertEquals({ code, stdout }, { code: 1, stdout: "" });
@@ -57,12 +66,12 @@ Deno.test("client.ts: what does not listen elsewhere is not to be started here",
       family === "IPv4" && !address.startsWith("127.")
     ) ?? { address: "127.0.0.1" };
   if (address === "127.0.0.1") return console.log("there is no other address");
-  const port = getAvailablePort();
+  using free = await unused();
   await using it = run("client.ts", [
     "--hostname",
     address,
     "--port",
-    `${port}`,
+    `${free.port}`,
   ]);
   assertEquals((await it.status).code, 1);
   assertMatch(it.output(), /: connection refused \(ECONNREFUSED\)\n$/);

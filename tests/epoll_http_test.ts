@@ -8,12 +8,13 @@ import { fills, stands, test } from "./common.ts";
 import {
   client,
   connect,
-  cpuTime,
+  eventually,
   memory,
   pause,
   receive,
   reset,
   rest,
+  rests,
   type Running,
   send,
   sockets,
@@ -30,7 +31,9 @@ import {
 } from "./requests.ts";
 
 const HELLO = "Hello, world!";
-const up = (...args: string[]) => start("epoll_http.ts", args);
+/** A busy machine is slow: nobody's time runs out but where that is the test. */
+const up = (...args: string[]) =>
+  start("epoll_http.ts", ["--timeout", "60", ...args]);
 
 /** One response, read to the end that its Content-Length gives it. */
 async function response(conn: Deno.Conn, method = "GET") {
@@ -247,11 +250,9 @@ test("epoll_http.ts: pipelined requests of a client that does not read", async (
     post(`Content-Length: ${body.length}`, body).repeat(count),
   );
   await pause(300);
-  const before = cpuTime(server.pid);
   using other = await connect(server.port);
   await talk(other);
-  await pause(200);
-  assert(cpuTime(server.pid) - before < 150, "it spins");
+  assert(await rests(server.pid), "it spins");
   assert(memory(server.pid) < 250, `${memory(server.pid)} MB`);
   for (let i = 0; i < count; i++) {
     assertEquals((await response(conn)).body, body);
@@ -275,26 +276,30 @@ test("epoll_http.ts: a refusal reaches who is still sending", async () => {
 
 test("epoll_http.ts: nobody's time runs out while the server is stopped", async () => {
   await using server = await up("--timeout", "1.6", "--quiet", "--echo");
-  const crowd = async (): Promise<Deno.TcpConn[]> => {
+  const all = (some: Deno.Conn[], text: string) =>
+    Promise.all(some.map((conn) => send(conn, text)));
+  const crowd = async (tries = 0): Promise<Deno.TcpConn[]> => {
     const from = performance.now();
     const conns = await Promise.all(Array.from({ length: 150 }, async () => {
       const conn = await connect(server.port);
       await talk(conn);
       return conn;
     }));
+    // Some have sent a part of what they will send.
+    await all(conns.slice(0, 20), post("Content-Length: 3", "a"));
+    Deno.kill(server.pid, "SIGSTOP");
     if (performance.now() - from < 800) return conns;
-    for (const conn of conns) conn.close(); // a busy machine: their time is short
-    return crowd();
+    Deno.kill(server.pid, "SIGCONT"); // a busy machine: their time is short
+    for (const conn of conns) conn.close();
+    assert(tries < 20, "this machine is too busy for it");
+    return crowd(tries + 1);
   };
   const conns = await crowd();
   try {
-    const half = conns.slice(0, 20); // have sent a part of what they will send
-    for (const conn of half) await send(conn, post("Content-Length: 3", "a"));
-    Deno.kill(server.pid, "SIGSTOP");
-    for (const conn of conns.slice(20)) await send(conn, GET);
+    await all(conns.slice(20), GET);
     await pause(2200);
     Deno.kill(server.pid, "SIGCONT");
-    for (const conn of half) await send(conn, "bc");
+    await all(conns.slice(0, 20), "bc");
     const statuses = conns.map(async (conn) => (await response(conn)).status);
     assertEquals(new Set(await Promise.all(statuses)), new Set([200]));
   } finally {
@@ -315,40 +320,37 @@ test("epoll_http.ts: slow and silent clients are not waited for", async () => {
     }
     return codes(await answer);
   };
-  const slow = late(
-    "GET",
-    " /",
-    " HTT",
-    "P/1",
-    ".1\r",
-    "\nHo",
-    "st: ",
-    "a\r",
-    "\n\r\n",
-  );
-  const asking = (async () => {
+  const asking = async (tries = 0): Promise<void> => {
     using conn = await connect(server.port);
-    await talk(conn);
-    await pause(600);
-    await talk(conn);
-    await pause(600);
-    await talk(conn);
-  })();
-  const [silent, head, body, chunks, kept, stray, unread] = await Promise.all([
-    late(),
-    late("GET / HTTP/1.1\r\n"),
-    late(post("Content-Length: 10", "abc")),
-    late(chunked("5\r\nabc")),
-    late(GET),
-    late(GET, "\r\n"),
-    (async () => {
-      using conn = await connect(server.port);
-      await send(conn, flood).catch(() => {});
-      return await rest(conn).catch(() => "").then((text) =>
-        text.length < 39e6
-      );
-    })(),
-  ]);
+    for (let i = 0, from = performance.now(); i < 3; i++) {
+      const answer = talk(conn).then(() => true, () => false);
+      const late = performance.now() - from;
+      if (!await answer) {
+        assert(late > 850 && tries < 20, `closed after ${late} ms`);
+        return asking(tries + 1); // a busy machine: it was too late
+      }
+      from = performance.now();
+      await pause(600);
+    }
+  };
+  const [silent, head, body, chunks, kept, stray, unread, slow] = await Promise
+    .all([
+      late(),
+      late("GET / HTTP/1.1\r\n"),
+      late(post("Content-Length: 10", "abc")),
+      late(chunked("5\r\nabc")),
+      late(GET),
+      late(GET, "\r\n"),
+      (async () => {
+        using conn = await connect(server.port);
+        await send(conn, flood).catch(() => {});
+        return await rest(conn).catch(() => "").then((text) =>
+          text.length < 39e6
+        );
+      })(),
+      late("GET", " /", " HTT", "P/1", ".1\r", "\nHo", "st: ", "a\r", "\n\r\n"),
+      asking(), // every request buys time
+    ]);
   assertEquals(silent, [408]);
   assertEquals(head, [408]);
   assertEquals(body, [408]);
@@ -356,8 +358,7 @@ test("epoll_http.ts: slow and silent clients are not waited for", async () => {
   assertEquals(stray, [200]); // an empty line is no request
   assertEquals(kept, [200]); // no second word to who asked for nothing
   assert(unread, "who does not read was waited for");
-  assertEquals(await slow, [408]); // a byte now and then buys no time
-  await asking; // but every request does
+  assertEquals(slow, [408]); // a byte now and then does not
 });
 
 test("epoll_http.ts: resets at every stage, and nothing is left of them", async () => {
@@ -383,22 +384,19 @@ test("epoll_http.ts: resets at every stage, and nothing is left of them", async 
       await sending;
     }
   }
-  for (let tries = 0; sockets(server.pid) > before; tries++) {
-    assert(
-      tries < 300,
-      `${sockets(server.pid) - before} sockets are left open`,
-    );
-    await pause(10);
-  }
+  await eventually(
+    () => sockets(server.pid) <= before,
+    "sockets are left open",
+  );
   await talk(conn);
 });
 
 test("epoll_http.ts: mutated requests get an answer, the same in any pieces", async () => {
-  const seed = Number(Deno.env.get("SEED") ?? Date.now() % 1e9);
-  const random = randomly(seed);
+  const first = Number(Deno.env.get("SEED") ?? Date.now() % 1e9);
   await using server = await up("--quiet", "--echo");
   const plain = (text: string) => text.replace(/^Date: .*\r\n/gm, "");
-  const one = async () => {
+  const one = async (seed: number) => {
+    const random = randomly(seed);
     const request = mutant(random);
     const bytes = latin1(request);
     const about = `SEED=${seed}: ${JSON.stringify(request)}`;
@@ -421,7 +419,7 @@ test("epoll_http.ts: mutated requests get an answer, the same in any pieces", as
     assertEquals(plain(await answer), plain(whole), about);
   };
   for (let i = 0; i < 600; i += 20) {
-    await Promise.all(Array.from({ length: 20 }, one));
+    await Promise.all(Array.from({ length: 20 }, (_, k) => one(first + i + k)));
   }
   using conn = await connect(server.port);
   await talk(conn);

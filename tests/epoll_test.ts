@@ -50,7 +50,8 @@ test("epoll.ts: --edge: takes all of every message, until EAGAIN", async () => {
   for (let i = 1; i <= 20; i++) {
     await send(conn, "is it ready?\n");
     // The first EAGAIN is that of accept4.
-    await server.until(new RegExp(`(EAGAIN[^]*?){${i + 1}}epoll_wait`));
+    const again = `(EAGAIN((?!EAGAIN)[^])*){${i + 1}}epoll_wait`;
+    await server.until(new RegExp(again));
   }
   const output = server.output();
   const calls = output.slice(output.indexOf("recv("))

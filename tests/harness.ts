@@ -3,6 +3,7 @@
  * both ways to talk to it, through client.ts and through a raw connection.
  */
 import { assert } from "@std/assert";
+import { getAvailablePort } from "@std/net";
 
 const needed = ["net", "run", "read", "ffi", "env", "sys"] as const;
 for (const name of needed) {
@@ -18,7 +19,9 @@ export const root = new URL("..", import.meta.url);
 const emulated = Deno.env.get("DENO");
 /** The Deno that the scripts are started with. */
 export const deno = emulated ?? Deno.execPath();
-export const PATIENCE = emulated ? 60_000 : 15_000; // ms until a test gives up
+export const PATIENCE = emulated ? 60_000 : 30_000; // ms until a test gives up
+// Steps that run at the same time: more of them would only be late.
+const AT_ONCE = emulated ? 1 : 4 * navigator.hardwareConcurrency;
 
 /** A running script. */
 export interface Running extends AsyncDisposable {
@@ -212,6 +215,18 @@ export async function receive(conn: Deno.Conn, size: number) {
   return data.subarray(0, at);
 }
 
+/**
+ * A port on which nobody listens, and which the system gives to nobody else
+ * meanwhile: a connection has it.
+ */
+export async function unused(): Promise<Disposable & { port: number }> {
+  const port = getAvailablePort();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port });
+  const both = await Promise.all([connect(port), listener.accept()]);
+  listener.close();
+  return { port, [Symbol.dispose]: () => both.forEach((conn) => conn.close()) };
+}
+
 /** Reads until the server hangs up. */
 export async function rest(conn: Deno.Conn): Promise<string> {
   let text = "";
@@ -291,6 +306,20 @@ export function cpuTime(pid: number): number {
   return (user + system) * 10; // in hundredths of a second
 }
 
+/**
+ * Whether a process rests: it has used less than half of some third of a second.
+ * One that spins never does; one that rests may have to finish something first.
+ */
+export async function rests(pid: number): Promise<boolean> {
+  for (let looks = 0; looks < 10; looks++) {
+    const [from, before] = [performance.now(), cpuTime(pid)];
+    await pause(300);
+    const used = cpuTime(pid) - before;
+    if (used < (performance.now() - from) / 2) return true;
+  }
+  return false;
+}
+
 /** The memory a process holds, in MB. */
 export function memory(pid: number): number {
   if (emulated) return 0;
@@ -347,8 +376,10 @@ export function suite(name: string) {
         ignore: !ioUring && name.includes("io_uring"),
         ...alone,
       }));
-    if (emulated) { for (const step of steps) await t.step(step); }
-    else await Promise.all(steps.map((step) => t.step(step)));
+    const queue = steps.values(); // each takes from it what nobody has taken
+    await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+      for (const step of queue) await t.step(step);
+    }));
   });
   return (name: string, fn: () => Promise<void>) => void tests.push([name, fn]);
 }

@@ -5,21 +5,21 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { getAvailablePort } from "@std/net";
 import {
   altered,
   connect,
-  cpuTime,
   eventually,
   exchange,
   memory,
   pause,
   receive,
+  rests,
   run,
   send,
   soon,
   start,
   suite,
+  unused,
 } from "./harness.ts";
 
 const test = suite("at the same time");
@@ -38,7 +38,7 @@ const servers: [
   ["select.ts", [], "hi\n", /^hello sir\n$/],
   ["poll.ts", [], "hi\n", /^hello sir\n$/],
   ["epoll.ts", [], "hi\n", /^hello sir\n$/],
-  ["epoll_http.ts", [], GET, /^HTTP\/1.1 200 /],
+  ["epoll_http.ts", ["--timeout", "60"], GET, /^HTTP\/1.1 200 /],
   ["signal.ts", [], "hi\n", /^hello sir\n$/],
   ["async.ts", [], "hi\n", /^hello sir\n$/],
   ["io_uring.ts", [], "hi\n", /^hello sir\n$/],
@@ -69,16 +69,17 @@ for (const [script, args, text, answer] of servers) {
     const visitors = Array.from({ length: 32 }, () => visit().catch(() => {}));
     await server.until("cannot accept: too many open files (EMFILE)");
     const begin = performance.now();
-    const waits = [];
-    for (let i = 0; i < 5; i++) {
+    const waits: number[] = [];
+    // Where others have the CPU, who comes again is late: a few more tries.
+    const short = () => waits.filter((wait) => wait < 700).length;
+    while (short() < 4) {
+      assert(waits.length < 15, `${waits} ms until there was room`);
       await eventually(() => inside.length > 0, "nobody is answered");
       inside.shift()!.close();
       const [left, before] = [performance.now(), inside.length];
-      while (inside.length === before) await pause(1);
+      await eventually(() => inside.length > before, "nobody comes in");
       waits.push(performance.now() - left);
     }
-    const [short] = waits.sort((a, b) => a - b).slice(1);
-    assert(short < 700, `${short} ms until there was room`);
     // Who comes and goes at the limit is no reason for line after line.
     for (let i = 0; i < 100; i++) {
       const conn = await connect(server.port);
@@ -211,11 +212,7 @@ test("select.ts: a listener that does not fit into an fd_set", async () => {
     ["--port", "0"],
     preparing("descriptors 1100"),
   );
-  const { code } = await Promise.race([
-    status,
-    pause(5000).then(() => ({ code: "none: it runs" })),
-  ]);
-  assertEquals(code, 1);
+  assertEquals((await soon(status, "it runs")).code, 1);
   assertStringIncludes(output(), "fd_set");
 });
 
@@ -224,7 +221,8 @@ test("an inherited socket is not the listener", async () => {
   const ways = ["connection 12", "connection 13", "connection 14"];
   ways.push(`connection ${many}`, `listener ${many}`);
   await Promise.all(ways.map(async (way) => {
-    const port = getAvailablePort();
+    using free = await unused();
+    const { port } = free;
     await using _server = await start(
       "poll.ts",
       ["--port", `${port}`],
@@ -257,10 +255,8 @@ for (const script of ["poll.ts", "io_uring.ts"]) {
     const conns: Deno.Conn[] = [];
     for (let i = 0; i < 40; i++) conns.push(await connect(server.port));
     await server.until("cannot accept: too many open files (EMFILE)");
-    const before = cpuTime(server.pid);
-    await pause(300);
     assertEquals(await exchange(conns[0], "hi\n"), HELLO);
-    assert(cpuTime(server.pid) - before < 150, "it spins");
+    assert(await rests(server.pid), "it spins");
     const inside = () => server.output().match(/got connection/g)!.length;
     const full = inside();
     conns[0].close(); // nobody was told to go: who waits is let in
@@ -317,14 +313,14 @@ for (const script of ipv6 ? ["select.ts", "async.ts"] : []) {
   });
 }
 
-test("io_uring.ts: two thousand who never read cost little", async () => {
+test("io_uring.ts: five hundred who never read cost little", async () => {
   await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
   using friend = await connect(server.port);
   await exchange(friend, "first");
   const before = memory(server.pid);
   const noise = new Uint8Array(1 << 20);
   const deaf = await Promise.all(
-    Array.from({ length: 2000 }, async () => {
+    Array.from({ length: 500 }, async () => {
       const conn = await connect(server.port);
       send(conn, noise).then(() => send(conn, noise)).catch(() => {});
       return conn;

@@ -29,7 +29,7 @@ test("threads.ts: a thread for each client, held by the kernel, gone with it", a
     assertEquals(await exchange(conn, "hi\n"), HELLO);
     conns.push(conn);
   }
-  assertMatch(server.output(), /threads: 1\n[^]*threads: 2\n[^]*threads: 3\n/);
+  await server.until(/threads: 1\n[^]*threads: 2\n[^]*threads: 3\n/);
   assertEquals(workers(server.pid), 3);
   const recv = /wait_woken|sk_wait_data|^0$/;
   await eventually(() => workers(server.pid, recv) === 3, "not all sleep");
