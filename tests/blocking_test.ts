@@ -106,7 +106,7 @@ keys("Ctrl-Z, and fg: the question stands there again", async () => {
     await send(conn, `hungry ${i}\n`);
     await terminal.until(new RegExp(`client msg: hungry ${i}\nyour msg:$`));
     await terminal.type("dra\x1a");
-    await terminal.until(/Stopped.*\n\$$/);
+    await terminal.stopped();
     await terminal.type("clear\r");
     await terminal.stands("$");
     await terminal.type("fg\r");
@@ -116,7 +116,7 @@ keys("Ctrl-Z, and fg: the question stands there again", async () => {
   }
   // And none while it waits for a message.
   await terminal.type("\x1a");
-  await terminal.until(/Stopped.*\n\$$/);
+  await terminal.stopped();
   await terminal.type("clear\r");
   await terminal.stands("$");
   await terminal.type("fg\r");

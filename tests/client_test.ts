@@ -276,7 +276,7 @@ test("Ctrl-Z stops all of the job; fg brings back prompt and draft", async () =>
   await terminal.stands(wrapped(":" + draft, 60), [1, 10]);
   for (let i = 0; i < 2; i++) {
     await terminal.type("\x1a");
-    await terminal.until(/d{11}\n[^d][^$]*Stopped[^$]*\n\$$/);
+    await terminal.stopped(/d{11}\n[^d][^$]*Stopped[^$]*\n\$$/);
     assertEquals(await terminal.settings(), before);
     await terminal.type("clear\r");
     await terminal.stands("$");
@@ -300,7 +300,7 @@ test("a stop from elsewhere, and on again", async () => {
   await terminal.type("draft");
   await terminal.stands(":draft");
   Deno.kill(pid(conn), "SIGSTOP");
-  await terminal.until(/Stopped[^$]*\n\$$/);
+  await terminal.stopped(/Stopped[^$]*\n\$$/);
   await terminal.type("stty sane; clear; fg\n");
   await terminal.until(/^[^\n]*client.ts[^\n]*\n:draft$/);
   await terminal.type("\x03");

@@ -4,7 +4,7 @@
  * draws what is written to it. What the tests look at is what stands there.
  */
 import { assertEquals } from "@std/assert";
-import { exists, PATIENCE, pause, root, suite } from "./harness.ts";
+import { eventually, exists, PATIENCE, pause, root, suite } from "./harness.ts";
 
 const emulator = [
   ...["run", "-A", "--no-lock", "--no-config"],
@@ -24,6 +24,10 @@ export async function terminals(name: string) {
   if (!(await xterm.output()).success) return skip("xterm.js does not start");
   return suite(name);
 }
+
+/** State, parent, group, session, terminal, its foreground group and so on. */
+const stat = (path: string) =>
+  Deno.readTextFileSync(`${path}/stat`).split(") ")[1].split(" ");
 
 /** A window, and a shell in it that waits for commands. */
 export class Terminal implements AsyncDisposable {
@@ -126,6 +130,35 @@ export class Terminal implements AsyncDisposable {
       await pause(10);
     }
     throw new Error(`no ${pattern} in time on\n${this.screen()}`);
+  }
+
+  /**
+   * Waits for the shell's word on a job that was stopped, and until every thread
+   * of it has: one that is still in read(2) takes the line meant for the shell.
+   */
+  async stopped(pattern = /Stopped.*\n\$$/) {
+    await this.until(pattern);
+    await eventually(
+      () => this.#jobs().every((state) => state === "T"),
+      "it is not stopped",
+    );
+  }
+
+  /** The state of each thread that is not the shell's, from proc(5). */
+  #jobs(): string[] {
+    const { rdev } = Deno.statSync(this.#device);
+    const states = [];
+    for (const { name } of Deno.readDirSync("/proc")) {
+      if (!/^\d+$/.test(name)) continue;
+      try {
+        const [, , group, , tty, foreground] = stat(`/proc/${name}`);
+        if (Number(tty) !== rdev || group === foreground) continue;
+        for (const thread of Deno.readDirSync(`/proc/${name}/task`)) {
+          states.push(stat(`/proc/${name}/task/${thread.name}`)[0]);
+        }
+      } catch { /* it has ended meanwhile */ }
+    }
+    return states;
   }
 
   /** Types a command and waits for what stands there then. */
