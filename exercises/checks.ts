@@ -11,6 +11,7 @@ import {
   send,
   sockets,
   start,
+  stat,
 } from "../tests/harness.ts";
 
 /** What went wrong, and what the server had printed until then. */
@@ -78,7 +79,7 @@ function awake(server: Running): boolean {
   return state(server) === "R";
 }
 
-/** Whether it has, with its last words perhaps still on their way. */
+/** Whether it has ended: its last words may still be on their way. */
 function ended(server: Running): boolean {
   return "ZX".includes(state(server));
 }
@@ -86,8 +87,7 @@ function ended(server: Running): boolean {
 /** What /proc says it is: running, sleeping, a zombie. See proc(5). */
 function state(server: Running): string {
   try {
-    const stat = Deno.readTextFileSync(`/proc/${server.pid}/stat`);
-    return stat.split(") ")[1][0];
+    return stat(`/proc/${server.pid}`)[0];
   } catch {
     return "X"; // there is no such process any more
   }

@@ -17,9 +17,9 @@ import {
   receive,
   reset,
   rest,
-  rests,
   run,
   send,
+  sleeps,
   sockets,
   start,
   suite,
@@ -77,7 +77,7 @@ export function serves(script: string, args: string[] = []) {
     enough = true;
     using other = await connect(server.port);
     assertEquals(await exchange(other, "still there?"), "still there?");
-    assert(await rests(server.pid), "it spins");
+    assert(await sleeps(server.pid), "it spins");
     assert(memory(server.pid) < 250, "it keeps what it cannot send");
     for (let at = 0; at < sent; at += 65536) {
       const back = await receive(glutton, 65536);
@@ -307,7 +307,7 @@ export function fills(script: string, talk: Talk, args: string[] = []) {
     );
     await talk(conns[0]);
     assertStringIncludes(await rest(conns.at(-1)!), "too many open files");
-    assert(await rests(server.pid), "it spins");
+    assert(await sleeps(server.pid), "it spins");
     // Somebody leaves: there is room at once.
     conns[0].close();
     for (let tries = 0;; tries++) {

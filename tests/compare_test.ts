@@ -12,6 +12,7 @@ import {
   ioUring,
   pause,
   run,
+  stat,
   suite,
 } from "./harness.ts";
 import { straced } from "./strace.ts";
@@ -449,16 +450,15 @@ test("CPU time is that of /proc, of an untraced server", async () => {
   const server = startModel(model, {});
   try {
     const conn = await connect(await server.port);
-    const stat = () => {
-      const text = Deno.readTextFileSync(`/proc/${server.pid}/stat`);
-      const [user, system] = text.split(") ")[1].split(" ").slice(11, 13);
+    const told = () => {
+      const [user, system] = stat(`/proc/${server.pid}`).slice(11, 13);
       return (Number(user) + Number(system)) * 10; // of hundredths of a second
     };
-    const [before, since] = [cpuTime(server.pid), stat()];
-    while (stat() - since < 200) {
+    const [before, since] = [cpuTime(server.pid), told()];
+    while (told() - since < 200) {
       for (let i = 0; i < 200; i++) await exchange(conn, "is it ready?\n");
     }
-    const [used, ticks] = [cpuTime(server.pid) - before, stat() - since];
+    const [used, ticks] = [cpuTime(server.pid) - before, told() - since];
     assert(Math.abs(used - ticks) <= 30, `${used} ms, and /proc: ${ticks}`);
     conn.close();
   } finally {

@@ -15,9 +15,9 @@ import {
   receive,
   reset,
   rest,
-  rests,
   type Running,
   send,
+  sleeps,
   sockets,
   start,
 } from "./harness.ts";
@@ -253,7 +253,7 @@ test("epoll_http.ts: pipelined requests of a client that does not read", async (
   await pause(300);
   using other = await connect(server.port);
   await talk(other);
-  assert(await rests(server.pid), "it spins");
+  assert(await sleeps(server.pid), "it spins");
   assert(memory(server.pid) < 250, `${memory(server.pid)} MB`);
   for (let i = 0; i < count; i++) {
     assertEquals((await response(conn)).body, body);

@@ -298,19 +298,26 @@ export function sockets(pid: number): number {
   }).length;
 }
 
+/**
+ * What the kernel tells of a process, or of a thread, whose folder in /proc it
+ * is, from its state on: the third field and the next, as proc(5) counts them.
+ */
+export const stat = (folder: string): string[] =>
+  Deno.readTextFileSync(`${folder}/stat`).split(") ")[1].split(" ");
+
 /** The CPU time a process has used, in ms. */
 export function cpuTime(pid: number): number {
   if (emulated) return 0;
-  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ")[1];
-  const [user, system] = stat.split(" ").slice(11, 13).map(Number);
+  const [user, system] = stat(`/proc/${pid}`).slice(11, 13).map(Number);
   return (user + system) * 10; // in hundredths of a second
 }
 
 /**
- * Whether a process rests: it has used less than half of some third of a second.
- * One that spins never does; one that rests may have to finish something first.
+ * Whether a process sleeps when nobody asks anything: of some third of a second
+ * it has used less than half. One that spins never does; another may have to
+ * finish something first.
  */
-export async function rests(pid: number): Promise<boolean> {
+export async function sleeps(pid: number): Promise<boolean> {
   for (let looks = 0; looks < 10; looks++) {
     const [from, before] = [performance.now(), cpuTime(pid)];
     await pause(300);

@@ -4,7 +4,15 @@
  * draws what is written to it. What the tests look at is what stands there.
  */
 import { assertEquals } from "@std/assert";
-import { eventually, exists, PATIENCE, pause, root, suite } from "./harness.ts";
+import {
+  eventually,
+  exists,
+  PATIENCE,
+  pause,
+  root,
+  stat,
+  suite,
+} from "./harness.ts";
 
 const emulator = [
   ...["run", "-A", "--no-lock", "--no-config"],
@@ -24,10 +32,6 @@ export async function terminals(name: string) {
   if (!(await xterm.output()).success) return skip("xterm.js does not start");
   return suite(name);
 }
-
-/** State, parent, group, session, terminal, its foreground group and so on. */
-const stat = (path: string) =>
-  Deno.readTextFileSync(`${path}/stat`).split(") ")[1].split(" ");
 
 /** A window, and a shell in it that waits for commands. */
 export class Terminal implements AsyncDisposable {
@@ -151,8 +155,8 @@ export class Terminal implements AsyncDisposable {
     for (const { name } of Deno.readDirSync("/proc")) {
       if (!/^\d+$/.test(name)) continue;
       try {
-        const [, , group, , tty, foreground] = stat(`/proc/${name}`);
-        if (Number(tty) !== rdev || group === foreground) continue;
+        const [, , group, , terminal, foreground] = stat(`/proc/${name}`);
+        if (Number(terminal) !== rdev || group === foreground) continue;
         for (const thread of Deno.readDirSync(`/proc/${name}/task`)) {
           states.push(stat(`/proc/${name}/task/${thread.name}`)[0]);
         }
