@@ -77,6 +77,14 @@ export function serves(script: string, args: string[] = []) {
     enough = true;
     using other = await connect(server.port);
     assertEquals(await exchange(other, "still there?"), "still there?");
+    // As many bytes as one recv takes: they must not become the glutton's.
+    const chatter = new Uint8Array(65536).fill(0x2e);
+    for (let i = 0; i < 3; i++) {
+      const sending = send(other, chatter);
+      const back = await receive(other, chatter.length);
+      assert(Buffer.compare(back, chatter) === 0, "another's bytes came back");
+      await sending;
+    }
     assert(await sleeps(server.pid), "it spins");
     assert(memory(server.pid) < 250, "it keeps what it cannot send");
     for (let at = 0; at < sent; at += 65536) {

@@ -271,13 +271,41 @@ const { prlimit } = Deno.dlopen("libc.so.6", {
   prlimit: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
 }).symbols;
 
-/** Sets how many descriptors a running process may have. */
-function limit(pid: number, descriptors: number) {
-  const RLIMIT_NOFILE = 7;
+const RLIMIT_FSIZE = 1;
+const RLIMIT_NOFILE = 7;
+
+/** Sets what a running process may have: descriptors, bytes in a file. */
+function limit(pid: number, most: number, resource = RLIMIT_NOFILE) {
   const rlimit = new BigUint64Array(2); // soft, hard
-  assertEquals(prlimit(pid, RLIMIT_NOFILE, null, rlimit), 0);
-  rlimit[0] = BigInt(descriptors);
-  assertEquals(prlimit(pid, RLIMIT_NOFILE, rlimit, null), 0);
+  assertEquals(prlimit(pid, resource, null, rlimit), 0);
+  rlimit[0] = BigInt(most);
+  assertEquals(prlimit(pid, resource, rlimit, null), 0);
+}
+
+for (const script of ["select.ts", "threads.ts"]) {
+  test(`${script}: what it prints has no room any more, and it says so`, async () => {
+    const file = await Deno.makeTempFile();
+    await using full = run(
+      script,
+      ["--port", "0"],
+      // SIGXFSZ would end it without a word.
+      (command) => `trap '' XFSZ; exec ${command} >${file}`,
+    );
+    const printed = () => Deno.readTextFileSync(file);
+    const listens = /listening on .*:(\d+)\n/;
+    await eventually(() => listens.test(printed()), "it does not listen");
+    using conn = await connect(Number(listens.exec(printed())![1]));
+    assertEquals(await exchange(conn, "hi\n"), HELLO);
+    limit(full.pid, printed().length, RLIMIT_FSIZE);
+    // In threads.ts a Worker prints it.
+    await send(conn, "there is no room for this");
+    assertEquals((await full.status).code, 1);
+    assertMatch(
+      full.output(),
+      RegExp(`^${script}: file too large \\(.*\\)\\n$`),
+    );
+    await Deno.remove(file);
+  });
 }
 
 for (const script of ["signal.ts", "epoll.ts", "async.ts"]) {
