@@ -14,33 +14,38 @@
  */
 import {
   authority,
-  common,
+  COUNT,
   flags,
   HELLO,
   listen,
   log,
   Peer,
   reason,
-  warn,
+  serverFlags,
+  warnCannotAccept,
 } from "./util.ts";
 
 const options = flags("serves many clients with Deno's own promises", {
-  ...common,
-  bowl: [16384, "bytes of a client's buffer: more is not kept for it"],
+  ...serverFlags,
+  buffer: [16384, "bytes of the buffer that each client has", COUNT],
 });
 const listener = listen(options);
 
 async function serve(conn: Deno.TcpConn) {
   const peer = new Peer(-1, authority(conn.remoteAddr));
   log(`got connection from ${peer.name}`);
-  const inbox = new Uint8Array(Math.min(Math.ceil(options.bowl), 16384));
+  const buffer = new Uint8Array(options.buffer);
   let why = "";
   try {
-    for (let n; (n = await conn.read(inbox));) {
-      const message = inbox.subarray(0, n);
+    while (true) {
+      const n = await conn.read(buffer);
+      if (n === null) break; // the client has left
+      const message = buffer.subarray(0, n);
       peer.show(message);
-      let rest = options.echo ? message : HELLO;
-      while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
+      let unsent = options.echo ? message : HELLO;
+      while (unsent.length > 0) {
+        unsent = unsent.subarray(await conn.write(unsent));
+      }
     }
   } catch (error) {
     why = reason(error);
@@ -51,22 +56,18 @@ async function serve(conn: Deno.TcpConn) {
 }
 
 let descriptorFreed = () => {}; // ends the wait of a loop that had none left
-let lastWarned = -Infinity;
 while (true) {
   try {
     for await (const conn of listener) serve(conn); // and not: await serve
   } catch (error) {
     if (error instanceof Deno.errors.NotConnected) continue; // already reset
-    if (Date.now() - lastWarned > 5000) {
-      warn(`cannot accept: ${reason(error)}`);
-      lastWarned = Date.now();
-    }
-    // Clients wait at the door until one of those inside leaves; 1 s at most,
-    // for other parts of the process give descriptors back as well.
-    const left = Promise.withResolvers<void>();
-    descriptorFreed = left.resolve;
+    warnCannotAccept(reason(error));
+    // Clients wait in the kernel's queue until a connected one leaves; 1 s at
+    // most, for other parts of the process give descriptors back as well.
+    const freed = Promise.withResolvers<void>();
+    descriptorFreed = freed.resolve;
     const timer = setTimeout(descriptorFreed, 1000);
-    await left.promise;
+    await freed.promise;
     clearTimeout(timer);
   }
 }

@@ -11,16 +11,20 @@
  */
 import {
   accept,
-  common,
   descriptor,
   flags,
   HELLO,
   libc,
   listen,
   say,
+  serverFlags,
+  stdin,
 } from "./util.ts";
 
-const options = flags("serves one client at a time, by your answers", common);
+const options = flags(
+  "serves one client at a time, by your answers",
+  serverFlags,
+);
 
 const { fcntl, tcflush } = libc({
   // int fcntl(int fd, int cmd, int arg);
@@ -38,16 +42,16 @@ const listener = descriptor(listen(options));
 // Deno makes its listeners non-blocking; with O_NONBLOCK cleared, accept waits.
 fcntl(listener, F_SETFL, fcntl(listener, F_GETFL, 0) & ~O_NONBLOCK);
 
-const chunk = new Uint8Array(4096);
+const buffer = new Uint8Array(options.buffer); // what recv fills
 const decoder = new TextDecoder();
 let typed = ""; // read, but not yet part of an answer
-let ended = false;
+let stdinEnded = false;
 
 while (true) {
   // Held here until someone connects; 0: without SOCK_NONBLOCK, so recv waits.
   for (const peer of accept(listener, 0)) {
     while (true) {
-      const message = peer.recv(); // held here until something comes
+      const message = peer.recv(buffer); // held here until something comes
       if (message === null) continue; // cut short by a signal
       if (message.length === 0) break;
       peer.show(message, "client msg");
@@ -59,30 +63,32 @@ while (true) {
 }
 
 /**
- * The line you type, or the next one of a pipe; null once there is none. Here
- * we await: no listener for SIGCONT would run while read held the thread.
+ * Returns the line you type, or the next line of a pipe; null if there is none
+ * any more. We await it: no listener for SIGCONT would run while a read(2) held
+ * the thread.
  */
 async function ask(): Promise<Uint8Array<ArrayBuffer> | null> {
-  if (ended) return null;
+  if (stdinEnded) return null;
+  const chunk = new Uint8Array(4096);
   const atTerminal = Deno.stdin.isTerminal();
   // What was typed before there was a question is nobody's answer.
   if (atTerminal) tcflush(STDIN, TCIFLUSH);
-  // Again, after Ctrl-Z and fg; over the first one if that was just before it.
-  const again = () => say("\ryour msg: ", "");
-  Deno.addSignalListener("SIGCONT", again);
+  // After Ctrl-Z and fg we ask again, in the same line if it is still there.
+  const askAgain = () => say("\ryour msg: ", "");
+  Deno.addSignalListener("SIGCONT", askAgain);
   say("your msg: ", "");
   while (!typed.includes("\n")) {
-    const n = await Deno.stdin.read(chunk).catch(() => null);
-    if (n === null) break; // the end, or nothing that can be read: a folder
+    const n = await stdin.read(chunk).catch(() => null); // null: a folder, say
+    if (n === null) break; // stdin has ended
     typed += decoder.decode(chunk.subarray(0, n), { stream: true });
   }
-  Deno.removeSignalListener("SIGCONT", again);
-  ended = typed === "";
+  Deno.removeSignalListener("SIGCONT", askAgain);
+  stdinEnded = typed === "";
   const [line] = typed.split("\n", 1);
   const answer = `${line}\n`;
   typed = typed.slice(answer.length);
-  if (ended || !atTerminal) say(answer, "");
-  if (!ended) return new TextEncoder().encode(answer);
+  if (stdinEnded || !atTerminal) say(answer, "");
+  if (!stdinEnded) return new TextEncoder().encode(answer);
   say("stdin has ended: from here on the answer is hello sir");
   return null;
 }

@@ -10,33 +10,38 @@
  * two, or one: TCP carries bytes and not messages, and a server that receives
  * several lines in one piece answers once.
  */
-import { authority, fail, flags, print, reason, warn } from "./util.ts";
+import {
+  authority,
+  denoCommand,
+  fail,
+  flags,
+  PORT,
+  print,
+  reason,
+  warn,
+} from "./util.ts";
 
 const { hostname, port } = flags("talks to one of the servers", {
   hostname: ["127.0.0.1", "address to connect to"],
-  port: [5666, "port to connect to"],
+  port: [5666, "port to connect to", PORT],
 });
 
 const conn = await Deno.connect({ hostname, port }).catch((error) => {
-  const nobody = error instanceof Deno.errors.ConnectionRefused;
-  const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
-  const at = hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`;
-  const start = `${npx}deno run -A select.ts${at} --port ${port}`;
-  const here = /^(localhost$|127\.|::1$)/.test(hostname);
-  const remedy = nobody && here ? `; start a server first: ${start}` : "";
+  const refused = error instanceof Deno.errors.ConnectionRefused;
+  const local = /^(localhost$|127\.|::1$)/.test(hostname);
+  const where = hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`;
+  const start = `${denoCommand()} run -A select.ts${where} --port ${port}`;
+  const remedy = refused && local ? `; start a server first: ${start}` : "";
   const server = authority({ hostname, port });
   fail(`cannot connect to ${server}: ${reason(error)}${remedy}`);
 });
 const prompt = Deno.stdin.isTerminal() && Deno.stdout.isTerminal()
-  ? await import("./lib/prompt.ts").then(
-    ({ Prompt }) => new Prompt(":"),
-    () => void warn("for a prompt, copy lib/prompt.ts as well"),
-  )
+  ? await import("./lib/prompt.ts").then(({ Prompt }) => new Prompt(":"))
   : undefined;
 let sentAll = false;
-let lost: unknown; // why nothing more can be sent: what has come is shown first
+let lost: unknown; // why nothing more can be sent; what has come is shown first
 
-/** What is typed, or comes through a pipe. */
+/** Yields what is typed, or comes through a pipe. */
 async function* input() {
   try {
     yield* prompt?.lines() ?? Deno.stdin.readable;
@@ -57,11 +62,13 @@ async function send() {
 }
 
 send().catch((error) => lost ??= error);
-const inbox = new Uint8Array(65536);
+const buffer = new Uint8Array(65536);
 const decoder = new TextDecoder(); // a character may come in pieces
 try {
-  for (let n; (n = await conn.read(inbox));) {
-    const data = inbox.subarray(0, n);
+  while (true) {
+    const n = await conn.read(buffer);
+    if (n === null) break; // the server has closed
+    const data = buffer.subarray(0, n);
     if (prompt) prompt.show(decoder.decode(data, { stream: true }));
     else print(data);
   }

@@ -13,12 +13,12 @@
  * What it costs, and how long a client waits, is taken from a second server of
  * each model that plays the same scene at the same time without a trace.
  */
-import { svg } from "./lib/figure.ts";
-import { pick } from "./lib/models.ts";
-import { perfetto } from "./lib/perfetto.ts";
-import { type Play, playAll } from "./lib/scene.ts";
-import { Sheet } from "./lib/sheet.ts";
-import type { Language } from "./lib/words.js";
+import { svg } from "./lib/compare/svg.ts";
+import { pick } from "./lib/models/models.ts";
+import { perfetto } from "./lib/compare/perfetto.ts";
+import { type Play, playAll } from "./lib/compare/scene.ts";
+import { Sheet } from "./lib/compare/terminal.ts";
+import type { Language } from "./lib/models/states.js";
 import { fail, flags, printable, reason, say, warn } from "./util.ts";
 
 const given = flags("plays the same scene to each model, and draws it", {

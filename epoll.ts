@@ -7,14 +7,14 @@
  *
  *   deno run -A epoll.ts         and in other terminals: deno run -A client.ts
  *
- * Level-triggered, we are told again and again until we have read all of it.
- * Edge-triggered (--edge), we are told once of what is new: so we read on until
- * EAGAIN, or the rest would wait for the next message. To compare: --bowl 4
- * (bytes that one recv takes) --trace, with and without --edge.
+ * Level-triggered, epoll_wait names a client again and again, until we have read
+ * all of its data. Edge-triggered (--edge), it names a client once for what is
+ * new: so we read on until EAGAIN, or the rest would wait for the next message.
+ * To compare: --buffer 4 (bytes that one recv takes) --trace, with and without
+ * --edge.
  */
 import {
   accept,
-  common,
   descriptor,
   errno,
   flags,
@@ -23,12 +23,13 @@ import {
   libc,
   listen,
   type Peer,
+  serverFlags,
   strerror,
 } from "./util.ts";
 
 const options = flags("serves many clients with epoll(7)", {
-  ...common,
-  edge: [false, "be told of new data, but not again of what is left unread"],
+  ...serverFlags,
+  edge: [false, "be told of new data, and not again of what is left unread"],
 });
 
 const { epoll_create1, epoll_ctl, epoll_wait } = libc({
@@ -47,7 +48,8 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
 const EPOLLET = options.edge ? 1 << 31 : 0; // 0: level-triggered
-const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3]; // DEL is done by the last close
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_MOD = 3; // and no EPOLL_CTL_DEL: close does that
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
@@ -62,17 +64,19 @@ function watch(fd: number, mask: number, op = EPOLL_CTL_MOD) {
 }
 
 const listener = descriptor(listen(options));
+const buffer = new Uint8Array(options.buffer); // what recv fills
 const peers = new Map<number, Peer>(); // by descriptor
 
 watch(listener, EPOLLIN, EPOLL_CTL_ADD); // no EPOLLET: accept may leave some
 while (true) {
-  const n = epoll_wait(epfd, events, MAX_EVENTS, -1);
-  if (interrupted("epoll_wait", n)) continue; // EINTR; errors end us
+  const ready = epoll_wait(epfd, events, MAX_EVENTS, -1);
+  if (interrupted("epoll_wait", ready)) continue; // EINTR; errors end us
 
-  for (let i = 0, bowls = 0; i < n; i++) {
+  let received = 0; // messages, since epoll_wait has returned
+  for (let i = 0; i < ready; i++) {
     const fd = events[i * WORDS + DATA];
     if (fd === listener) {
-      for (const peer of accept(listener)) { // up to 64 at the door
+      for (const peer of accept(listener)) { // at most 64
         if (watch(peer.fd, EPOLLIN | EPOLLET, EPOLL_CTL_ADD) === 0) {
           peers.set(peer.fd, peer);
         } else peer.refuse(strerror(errno())); // fs.epoll.max_user_watches
@@ -85,21 +89,27 @@ while (true) {
       if (!peer.unsent) watch(fd, EPOLLIN | EPOLLET);
       continue;
     }
-    const message = peer.recv(); // null: EAGAIN, nothing yet; empty: it left
-    if (message === null) continue;
-    if (message.length > 0) {
+    do {
+      const message = peer.recv(buffer); // null: EAGAIN; empty: it left
+      if (message === null) break;
+      if (message.length === 0) {
+        peer.close();
+        peers.delete(fd);
+        break;
+      }
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
       // While something is unsent we wait for room, and read nothing. At other
       // times there nearly always is room: asking, we would never sleep.
-      if (peer.unsent) watch(fd, EPOLLOUT);
-      // Edge-triggered, we are not told of the rest: i-- repeats this event
-      // until EAGAIN. After 64 bowls, whoever's, MOD has the kernel tell again.
-      else if (options.edge && ++bowls < 64) i--;
-      else if (options.edge) watch(fd, EPOLLIN | EPOLLET);
-    } else {
-      peer.close();
-      peers.delete(fd);
-    }
+      if (peer.unsent) {
+        watch(fd, EPOLLOUT);
+        break;
+      }
+      // Others wait as well: after 64 messages, MOD has the kernel tell us again.
+      if (options.edge && ++received >= 64) {
+        watch(fd, EPOLLIN | EPOLLET);
+        break;
+      }
+    } while (options.edge); // read on until EAGAIN: the kernel tells only once
   }
 }

@@ -11,24 +11,25 @@
  *
  * It is epoll.ts with clients that send requests, in pieces or many at once,
  * and have a time in which to do so. What a request is, and its response, is no
- * lesson: that is in lib/http.ts.
+ * lesson: that is in lib/http/.
  */
-import { Http, HttpPeer } from "./lib/http.ts";
+import { Http, HttpPeer } from "./lib/http/peer.ts";
 import {
   accept,
-  common,
   descriptor,
   errno,
   flags,
   interrupted,
   libc,
   listen,
+  PORT,
+  serverFlags,
   strerror,
 } from "./util.ts";
 
 const options = flags("serves HTTP to many clients with epoll(7)", {
-  ...common,
-  port: [8080, "port to listen on; 0 lets the system choose"],
+  ...serverFlags,
+  port: [8080, "port to listen on; 0 lets the system choose", PORT],
   timeout: [10, "seconds a client may take for a request, or be idle"],
   echo: [false, "answer with the body of the request, if it has one"],
   bodies: [64, "MiB for the bodies of all clients; with more, some get 503"],
@@ -49,7 +50,8 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 //   | events: 4 bytes | (4) | data: 8 |
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
-const [EPOLL_CTL_ADD, EPOLL_CTL_MOD] = [1, 3]; // DEL is done by the last close
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_MOD = 3; // and no EPOLL_CTL_DEL: close does that
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
@@ -65,17 +67,19 @@ function watch(fd: number, mask: number, op = EPOLL_CTL_MOD) {
 
 const http = new Http(options);
 const listener = descriptor(listen(options, "http://"));
+const buffer = new Uint8Array(options.buffer); // what recv fills
 const peers = new Map<number, HttpPeer>(); // by descriptor
 
 watch(listener, EPOLLIN, EPOLL_CTL_ADD);
 while (true) {
-  const n = epoll_wait(epfd, events, MAX_EVENTS, peers.size ? http.tick : -1);
-  if (interrupted("epoll_wait", n)) continue; // EINTR; errors end us
+  const timeout = peers.size > 0 ? http.tick : -1;
+  const ready = epoll_wait(epfd, events, MAX_EVENTS, timeout);
+  if (interrupted("epoll_wait", ready)) continue; // EINTR; errors end us
 
-  for (let i = 0; i < n; i++) {
+  for (let i = 0; i < ready; i++) {
     const fd = events[i * WORDS + DATA];
     if (fd === listener) {
-      for (const peer of accept(listener)) { // up to 64 at the door
+      for (const peer of accept(listener)) { // at most 64
         if (watch(peer.fd, EPOLLIN, EPOLL_CTL_ADD) === 0) {
           peers.set(peer.fd, new HttpPeer(peer, http));
         } else peer.refuse(strerror(errno())); // fs.epoll.max_user_watches
@@ -87,7 +91,7 @@ while (true) {
       peer.send(); // there is room for more of it, or an error
       if (!peer.unsent) watch(fd, EPOLLIN);
     } else {
-      const message = peer.recv(); // null: EAGAIN, nothing yet; empty: it left
+      const message = peer.recv(buffer); // null: EAGAIN; empty: it left
       if (message === null) continue;
       if (message.length === 0) {
         peer.close();

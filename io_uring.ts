@@ -1,7 +1,7 @@
 /**
  * Asynchronous I/O, by the kernel: io_uring(7). Not "tell me when I can read",
- * but "read, and tell me when you have": requests go into one ring, what became
- * of them comes out of another, and both are memory we share with the kernel.
+ * but "read, and tell me when you have": requests go into one ring, their results
+ * come out of another, and both are memory that we share with the kernel.
  *
  * In the canteen: you put an empty tray on the belt; it comes back filled.
  *
@@ -19,7 +19,7 @@
 import {
   accept,
   address,
-  common,
+  COUNT,
   descriptor,
   errno,
   fail,
@@ -31,17 +31,19 @@ import {
   listen,
   log,
   Peer,
+  serverFlags,
   strerror,
 } from "./util.ts";
 
 const options = flags("serves many clients with io_uring(7)", {
-  ...common,
-  bowl: [16384, "bytes of a client's buffer: more is not kept for it"],
+  ...serverFlags,
+  buffer: [16384, "bytes of the buffer that each client has", COUNT],
 });
 
 // libc has no functions for these two calls: we call syscall(2), whose first
 // argument is the number of the call.
-const [SETUP, ENTER] = [425, 426];
+const SETUP = 425;
+const ENTER = 426;
 const { io_uring_setup, io_uring_enter, mmap, getpeername } = libc({
   // int io_uring_setup(u32 entries, struct io_uring_params *p);
   io_uring_setup: {
@@ -81,114 +83,120 @@ const SOCK_CLOEXEC = 0o2000000;
 const POLLIN = 1;
 const MSG_WAITALL = 0x100;
 
-/** Where a message arrives, and the address of that. */
-class Tray {
-  bytes = new Uint8Array(new ArrayBuffer(Math.ceil(options.bowl)));
-  at = pointer(this.bytes);
+/** The memory that a client's messages are received into. */
+class ReceiveBuffer {
+  bytes = new Uint8Array(options.buffer);
+  address = addressOf(this.bytes);
 }
-const trays: Tray[] = []; // by descriptor
+const buffers: ReceiveBuffer[] = []; // by descriptor
 
-/** A client. One request to receive is with the kernel at any time. */
+/** A client. The kernel has one request of ours to receive from it, always. */
 class Client extends Peer {
-  // Each descriptor keeps its tray for the next client: to make a new one costs
-  // more than a message.
-  tray = trays[this.fd] ??= new Tray();
-  why = ""; // an answer could not be sent
+  // A descriptor keeps its buffer for the next client: a new one costs more than
+  // a message.
+  buffer = buffers[this.fd] ??= new ReceiveBuffer();
+  sendError = ""; // why an answer could not be sent
 }
 
 const ring = openRing(256);
 const listener = descriptor(listen(options));
-const [EINTR, EAGAIN, EBUSY, ENFILE, EMFILE] = [4, 11, 16, 23, 24];
+const EINTR = 4;
+const EAGAIN = 11;
+const EBUSY = 16;
+const ENFILE = 23;
+const EMFILE = 24;
 const ECANCELED = 125;
 const clients: (Client | undefined)[] = []; // by descriptor
-const hello = pointer(HELLO);
+const helloAddress = addressOf(HELLO);
 
 acceptAll();
 while (true) {
   ring.enter(); // the requests go in; held here until one of them is done
   for (const { op, fd, result, flags } of ring.completions()) {
-    if (op === IORING_OP_ACCEPT) accepted(result, flags);
-    else if (op === IORING_OP_RECV) received(clients[fd]!, result);
-    else if (op === IORING_OP_SEND) sent(clients[fd]!, result);
-    else if (op === IORING_OP_POLL_ADD) knocked();
+    if (op === IORING_OP_ACCEPT) onAccepted(result, flags);
+    else if (op === IORING_OP_RECV) onReceived(clients[fd]!, result);
+    else if (op === IORING_OP_SEND) onSent(clients[fd]!, result);
+    else if (op === IORING_OP_POLL_ADD) onAcceptReady();
   }
 }
 
-/** One request, for everybody who will come. */
+/** Makes one request for all clients to come. */
 function acceptAll() {
   const request = IORING_OP_ACCEPT | IORING_ACCEPT_MULTISHOT;
-  ring.ask(request, listener, 0, 0, SOCK_CLOEXEC);
+  ring.submit(request, listener, 0, 0, SOCK_CLOEXEC);
 }
 
-/** Someone is in: the result is a descriptor. */
-function accepted(result: number, flags: number) {
+/** The kernel has accepted a client: the result is a descriptor. */
+function onAccepted(result: number, flags: number) {
   if (result >= 0) {
     const name = options.quiet ? "" : peername(result);
     log(`got connection from ${name}`);
-    if (result < lastFd) welcome(result, name); // the last is to refuse with
+    if (result < lastFd) addClient(result, name); // the last is to refuse with
     else new Peer(result, name).refuse(strerror(EMFILE));
   }
   if (flags & IORING_CQE_F_MORE) return;
-  // Out of descriptors it says so at once, also where nobody is at the door:
-  // then we ask to be told of the next one.
+  // Without a descriptor left, accept fails at once, also where no client waits.
+  // So we ask to be told of the next one.
   if (result === -EMFILE || result === -ENFILE) {
-    ring.ask(IORING_OP_POLL_ADD, listener, 0, 0, POLLIN);
+    ring.submit(IORING_OP_POLL_ADD, listener, 0, 0, POLLIN);
   } else acceptAll();
 }
 
-/** Someone is at the door: there is room by now, or they are turned away. */
-function knocked() {
-  for (const { fd, name } of accept(listener)) welcome(fd, name);
+/** A client waits: there is room for it by now, or it is told that there is none. */
+function onAcceptReady() {
+  for (const { fd, name } of accept(listener)) addClient(fd, name);
   acceptAll();
 }
 
-function welcome(fd: number, name: string) {
-  receive(clients[fd] = new Client(fd, name));
+function addClient(fd: number, name: string) {
+  const client = new Client(fd, name);
+  clients[fd] = client;
+  receive(client);
 }
 
-/** Its name: multishot accept gives none, so we ask; gone, it has none. */
+/** The client's address: multishot accept does not tell, so we ask. */
 function peername(fd: number): string {
   const sockaddr = new Uint8Array(28);
   const gone = getpeername(fd, sockaddr, new Uint32Array([28])) === -1;
   return gone ? `descriptor ${fd}` : address(sockaddr);
 }
 
-/** Puts an empty tray on the belt. */
-function receive({ fd, tray }: Client) {
-  ring.ask(IORING_OP_RECV, fd, tray.at, tray.bytes.length, 0);
+/** Puts an empty buffer on the belt. */
+function receive({ fd, buffer }: Client) {
+  ring.submit(IORING_OP_RECV, fd, buffer.address, buffer.bytes.length, 0);
 }
 
-/** It has come back: filled, unless the client has left. */
-function received(client: Client, result: number) {
+/** The buffer has come back: filled, unless the client has left. */
+function onReceived(client: Client, result: number) {
   if (result > 0) {
-    client.show(client.tray.bytes.subarray(0, result));
-    const [at, length] = options.echo
-      ? [client.tray.at, result]
-      : [hello, HELLO.length];
+    client.show(client.buffer.bytes.subarray(0, result));
+    const address = options.echo ? client.buffer.address : helloAddress;
+    const length = options.echo ? result : HELLO.length;
     // The receive below is linked to it, and waits until all of this is sent
     // (MSG_WAITALL): nothing is read from a client that does not read.
     const request = IORING_OP_SEND | IOSQE_IO_LINK;
-    ring.ask(request, client.fd, at, length, MSG_WAITALL);
+    ring.submit(request, client.fd, address, length, MSG_WAITALL);
   } else if (result !== -EINTR && result !== -ECANCELED) {
-    client.close(client.why || (result === 0 ? "" : strerror(-result)));
+    const error = result === 0 ? "" : strerror(-result); // 0: it has left
+    client.close(client.sendError || error);
     clients[client.fd] = undefined;
     return;
   }
   receive(client);
 }
 
-/** Sent; or not, and then what is linked to it fails with ECANCELED. */
-function sent(client: Client, result: number) {
-  if (result < 0) client.why = strerror(-result);
+/** An answer is sent; or not, and what is linked to it fails with ECANCELED. */
+function onSent(client: Client, result: number) {
+  if (result < 0) client.sendError = strerror(-result);
 }
 
 // ------------------------------------------- the memory shared with the kernel
 
 /**
- * The two rings. Who writes an entry then moves the tail, who reads it then
- * moves the head, and the order counts: Atomics, where C has store-release and
- * load-acquire. Head and tail count on, and wrap at 2 ** 32; masked, they are
- * indices.
+ * Opens the two rings. One side writes an entry and then moves the tail, the
+ * other reads the entry and then moves the head. The order counts: Atomics, where
+ * C has store-release and load-acquire. Head and tail count on, and wrap at
+ * 2 ** 32; masked, they are indices.
  */
 function openRing(entries: number) {
   // struct io_uring_params: sq_entries, cq_entries, flags, 7 more words; then
@@ -213,15 +221,15 @@ function openRing(entries: number) {
     );
   }
   const [sqEntries, cqEntries] = params;
-  const words = (i: number) => params[i] / 4; // said in bytes
-  const [sqHead, sqTail, sqMask, sqArray] = [10, 11, 12, 16].map(words);
-  const [cqHead, cqTail, cqMask, cqArray] = [20, 21, 22, 25].map(words);
+  const index = (i: number) => params[i] / 4; // params are in bytes
+  const [sqHead, sqTail, sqMask, sqArray] = [10, 11, 12, 16].map(index);
+  const [cqHead, cqTail, cqMask, cqArray] = [20, 21, 22, 25].map(index);
   const IORING_OFF_SQES = 0x10000000;
   const size = 4 * Math.max(sqArray + sqEntries, cqArray + 4 * cqEntries);
-  const rings = new Int32Array(map(size, fd, 0)); // both in one mapping
+  const rings = new Int32Array(map(size, fd, 0)); // both, in one mapping
   const sqes = new Uint32Array(map(64 * sqEntries, fd, IORING_OFF_SQES));
   const mask = rings[sqMask];
-  // The ring of submissions holds numbers of entries: we use them in order.
+  // The ring of submissions holds indices of entries: we use those in order.
   for (let i = 0; i < sqEntries; i++) rings[sqArray + i] = i;
 
   let submitted = 0; // tail of the one ring
@@ -231,21 +239,21 @@ function openRing(entries: number) {
   const completion = { op: 0, fd: 0, result: 0, flags: 0 };
 
   /**
-   * Writes a request: struct io_uring_sqe, 16 words. What stands in user_data
-   * comes back with the completion: the opcode, and the descriptor.
+   * Writes a request: struct io_uring_sqe, 16 words. The completion brings back
+   * the last two, user_data: the opcode, and the descriptor.
    */
-  function ask(
+  function submit(
     request: number,
     fd: number,
-    addr: number,
+    address: number,
     length: number,
     flags: number,
   ) {
     const i = 16 * (submitted & mask);
     sqes[i] = request;
     sqes[i + 1] = fd;
-    sqes[i + 4] = addr; // modulo 2 ** 32
-    sqes[i + 5] = addr / 2 ** 32;
+    sqes[i + 4] = address; // modulo 2 ** 32
+    sqes[i + 5] = address / 2 ** 32;
     sqes[i + 6] = length;
     sqes[i + 7] = flags;
     sqes[i + 8] = request & 255;
@@ -254,26 +262,26 @@ function openRing(entries: number) {
     waiting++;
   }
 
-  /** Hands in what was asked, and waits until at least one is done. */
+  /** Hands in the requests, and waits until at least one is done. */
   function enter() {
     const IORING_ENTER_GETEVENTS = 1;
     Atomics.store(rings, cqHead, completed);
     Atomics.store(rings, sqTail, submitted);
     const flags = IORING_ENTER_GETEVENTS;
     const n = io_uring_enter(ENTER, fd, waiting, 1, flags, null, null);
-    // Too much at once for the kernel: what is done by now makes room.
+    // The kernel has too much to do: to read what is done by now makes room.
     const busy = n === -1 && (errno() === EBUSY || errno() === EAGAIN);
     if (!busy) interrupted("io_uring_enter", n);
     waiting = submitted - Atomics.load(rings, sqHead) | 0;
     available = Atomics.load(rings, cqTail);
   }
 
-  /** Whether there is room for what one completion can make us ask: 64 + 1. */
+  /** Whether there is room for the requests of one completion: 64 + 1 at most. */
   function hasRoom() {
     return waiting < sqEntries - 65;
   }
 
-  /** What is done, each a struct io_uring_cqe, 4 words; the rest, next time. */
+  /** Yields what is done, each a struct io_uring_cqe: 4 words. */
   function* completions() {
     while (completed !== available && hasRoom()) {
       const i = cqArray + 4 * (completed & rings[cqMask]);
@@ -286,23 +294,23 @@ function openRing(entries: number) {
     }
   }
 
-  return { ask, enter, completions };
+  return { submit, enter, completions };
 }
 
 /** The kernel's memory, which no garbage collector moves or frees. */
 function map(size: number, fd: number, offset: number): ArrayBuffer {
   const PROT_READ_WRITE = 1 | 2;
   const MAP_SHARED = 1;
-  const at = mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, offset);
+  const start = mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, offset);
   // MAP_FAILED is (void *) -1, and no page starts at an odd address.
-  if (!at || Deno.UnsafePointer.value(at) & 1n) {
+  if (!start || Deno.UnsafePointer.value(start) & 1n) {
     fail(`mmap: ${strerror(errno())}; async.ts runs here too`);
   }
-  return Deno.UnsafePointerView.getArrayBuffer(at, size);
+  return Deno.UnsafePointerView.getArrayBuffer(start, size);
 }
 
 /** The address of the data: an ArrayBuffer stays where it is. */
-function pointer(data: ArrayBufferView<ArrayBuffer>): number {
-  const at = Deno.UnsafePointer.value(Deno.UnsafePointer.of(data.buffer));
-  return Number(at) + data.byteOffset;
+function addressOf(data: ArrayBufferView<ArrayBuffer>): number {
+  const start = Deno.UnsafePointer.value(Deno.UnsafePointer.of(data.buffer));
+  return Number(start) + data.byteOffset;
 }

@@ -7,13 +7,12 @@
  *
  *   deno run -A nonblocking.ts   and in other terminals: deno run -A client.ts
  *
- * The price: an answer waits for the next visit, and most visits are for
- * nothing. With --interval 0.1 we ask more often: that makes the first better,
- * and the second worse.
+ * The price: an answer waits for our next visit, and most visits find nothing.
+ * With --interval 0.1 we ask more often: answers come sooner, and more visits
+ * find nothing.
  */
 import {
   accept,
-  common,
   descriptor,
   flags,
   HELLO,
@@ -21,18 +20,20 @@ import {
   listen,
   log,
   type Peer,
+  serverFlags,
 } from "./util.ts";
 
 const options = flags("serves many clients, and never waits for one", {
-  ...common,
+  ...serverFlags,
   interval: [3, "seconds to stay away when nothing happened"],
 });
 
 // This model adds no system call, only O_NONBLOCK: Deno's listener has it, and
 // accept4 gives it to every peer.
-libc({}); // asks for permission, before anybody connects
+libc({}); // only what accept and Peer call
 
 const listener = descriptor(listen(options));
+const buffer = new Uint8Array(options.buffer); // what recv fills
 const peers = new Set<Peer>();
 
 while (true) {
@@ -48,7 +49,7 @@ while (true) {
       if (!peer.unsent) idle = false; // a part is not worth staying for
       continue;
     }
-    const message = peer.recv(); // empty: the client left
+    const message = peer.recv(buffer); // empty: the client left
     if (message === null) continue; // EAGAIN: nothing yet
     if (message.length > 0) {
       peer.show(message);
@@ -61,6 +62,6 @@ while (true) {
   }
   if (idle) {
     log("waiting");
-    await new Promise((back) => setTimeout(back, options.interval * 1000));
+    await new Promise((wake) => setTimeout(wake, options.interval * 1000));
   }
 }

@@ -9,7 +9,6 @@
  */
 import {
   accept,
-  common,
   descriptor,
   flags,
   HELLO,
@@ -17,9 +16,10 @@ import {
   libc,
   listen,
   type Peer,
+  serverFlags,
 } from "./util.ts";
 
-const options = flags("serves many clients with poll(2)", common);
+const options = flags("serves many clients with poll(2)", serverFlags);
 
 const { poll } = libc({
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout);
@@ -58,17 +58,19 @@ function unwatch(fd: number) {
 const revents = (fd: number) => pollfds[2 * fd + 1] >>> 16;
 
 const listener = descriptor(listen(options));
+const buffer = new Uint8Array(options.buffer); // what recv fills
 const peers = new Map<number, Peer>(); // by descriptor
 
 watch(listener, POLLIN);
 while (true) {
-  const n = poll(pollfds, nfds, -1);
-  if (interrupted("poll", n)) continue; // EINTR; errors end us
+  let ready = poll(pollfds, nfds, -1);
+  if (interrupted("poll", ready)) continue; // EINTR; errors end us
 
-  for (let fd = 0; fd < nfds; fd++) {
+  for (let fd = 0; ready > 0; fd++) {
     if (revents(fd) === 0) continue;
+    ready--; // once all of them are served, we need not look further
     if (fd === listener) {
-      for (const peer of accept(listener)) { // up to 64 at the door
+      for (const peer of accept(listener)) { // at most 64
         peers.set(peer.fd, peer);
         watch(peer.fd, POLLIN);
       }
@@ -80,7 +82,7 @@ while (true) {
       if (!peer.unsent) watch(fd, POLLIN);
       continue;
     }
-    const message = peer.recv(); // null: EAGAIN, nothing yet; empty: it left
+    const message = peer.recv(buffer); // null: EAGAIN; empty: it left
     if (message === null) continue;
     if (message.length > 0) {
       peer.show(message);

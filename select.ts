@@ -9,7 +9,6 @@
  */
 import {
   accept,
-  common,
   descriptor,
   fail,
   flags,
@@ -18,9 +17,10 @@ import {
   libc,
   listen,
   type Peer,
+  serverFlags,
 } from "./util.ts";
 
-const options = flags("serves many clients with select(2)", common);
+const options = flags("serves many clients with select(2)", serverFlags);
 
 const { select } = libc({
   // int select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds,
@@ -58,6 +58,7 @@ function unwatch(fd: number) {
 }
 
 const listener = descriptor(listen(options));
+const buffer = new Uint8Array(options.buffer); // what recv fills
 const peers = new Map<number, Peer>(); // by descriptor
 if (listener >= FD_SETSIZE) fail(`no fd_set holds our descriptor ${listener}`);
 
@@ -66,13 +67,14 @@ while (true) {
   // The kernel overwrites the sets with its answer, so it gets copies.
   readfds.set(reading);
   writefds.set(writing);
-  const n = select(nfds, readfds, writefds, null, null);
-  if (interrupted("select", n)) continue; // EINTR; errors end us
+  let ready = select(nfds, readfds, writefds, null, null);
+  if (interrupted("select", ready)) continue; // EINTR; errors end us
 
-  for (let fd = 0; fd < nfds; fd++) {
+  for (let fd = 0; ready > 0; fd++) {
     if (!FD_ISSET(fd, readfds) && !FD_ISSET(fd, writefds)) continue;
+    ready--; // once all of them are served, we need not look further
     if (fd === listener) {
-      for (const peer of accept(listener)) { // up to 64 at the door
+      for (const peer of accept(listener)) { // at most 64
         if (peer.fd < FD_SETSIZE) {
           peers.set(peer.fd, peer);
           watch(peer.fd, reading);
@@ -86,7 +88,7 @@ while (true) {
       if (!peer.unsent) watch(fd, reading);
       continue;
     }
-    const message = peer.recv(); // null: EAGAIN, nothing yet; empty: it left
+    const message = peer.recv(buffer); // null: EAGAIN; empty: it left
     if (message === null) continue;
     if (message.length > 0) {
       peer.show(message);

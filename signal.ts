@@ -7,15 +7,14 @@
  *
  *   deno run -A signal.ts        and in other terminals: deno run -A client.ts
  *
- * Nobody builds TCP servers this way. SIGIO does not say who, nor what for, and
- * TCP sends it for nearly everything: a client, data, room for more, a goodbye.
- * Several may arrive as one. So after each we try every client, until none has
- * anything left. With F_SETSIG a signal would name the descriptor, until the
- * queue of signals is full.
+ * Nobody builds TCP servers this way. SIGIO names no client and no reason, and
+ * TCP sends it for nearly everything: a new client, data, room for more, an end.
+ * Several signals may arrive as one. So after each we try every client, until
+ * none has anything left. With F_SETSIG a signal would name the descriptor, as
+ * long as the queue of signals is not full.
  */
 import {
   accept,
-  common,
   descriptor,
   flags,
   HELLO,
@@ -23,10 +22,11 @@ import {
   listen,
   log,
   type Peer,
+  serverFlags,
 } from "./util.ts";
 
 const options = flags("serves many clients, whenever SIGIO comes", {
-  ...common,
+  ...serverFlags,
   interval: [3, "seconds between two signs of life"],
 });
 
@@ -39,32 +39,33 @@ const F_SETOWN = 8;
 const O_NONBLOCK = 0o4000;
 const O_ASYNC = 0o20000;
 
-/** From now on the kernel rings, and it is this process that it rings for. */
+/** From now on the kernel sends SIGIO to this process for that descriptor. */
 function watch(fd: number) {
   fcntl(fd, F_SETOWN, Deno.pid);
   fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
 }
 
 const listener = descriptor(listen(options));
+const buffer = new Uint8Array(options.buffer); // what recv fills
 const peers = new Set<Peer>();
 
-/** Takes all there is: nothing rings again for what is left behind. */
+/** Serves all there is: no signal comes again for what would be left. */
 function look() {
   for (let idle = false; !idle;) {
     idle = true;
     for (const peer of accept(listener)) {
       watch(peer.fd);
-      peers.add(peer); // what came before watch rang for nobody: recv asks
+      peers.add(peer); // what came before that sent no signal: recv asks
       idle = false;
     }
-    for (const peer of peers) { // once each: none can keep us to itself
+    for (const peer of peers) { // once each: no client keeps us from the rest
       if (peer.unsent) {
         peer.send(); // there may be room for more of it
         if (!peer.unsent) idle = false;
         continue;
       }
-      const message = peer.recv();
-      if (message === null) continue; // EAGAIN: it was not for this one
+      const message = peer.recv(buffer);
+      if (message === null) continue; // EAGAIN: the signal was for another
       if (message.length > 0) {
         peer.show(message);
         peer.send(options.echo ? message : HELLO);
@@ -83,6 +84,6 @@ look();
 
 while (true) {
   log("playing");
-  await new Promise((back) => setTimeout(back, options.interval * 1000));
-  look(); // for whom there was no descriptor when the phone rang
+  await new Promise((wake) => setTimeout(wake, options.interval * 1000));
+  look(); // for a client that had no descriptor when its signal came
 }

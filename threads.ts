@@ -1,19 +1,19 @@
 /**
  * Blocking I/O with a thread for each client: each call holds its thread, as in
- * blocking.ts, but that is nobody else's.
+ * blocking.ts, but no other client needs that thread.
  *
  * In the canteen: you send a friend to every window, and each stands there
  * until the food is on the tray.
  *
  *   deno run -A threads.ts       and in other terminals: deno run -A client.ts
  *
- * The price: a thread for everybody who is connected, busy or not. Here that is
- * a Worker of Deno's, with a JavaScript engine of its own: 10 to 20 ms to
- * start, and 8 MB.
+ * The price: a thread for every connected client, busy or not. Here a thread is
+ * a Worker of Deno's, with a JavaScript engine of its own: it takes 10 to 20 ms
+ * to start, and 8 MB.
  */
 import {
   accept,
-  common,
+  COUNT,
   descriptor,
   fail,
   flags,
@@ -22,11 +22,12 @@ import {
   listen,
   log,
   Peer,
+  serverFlags,
 } from "./util.ts";
 
 const options = flags("serves each client in a thread of its own", {
-  ...common,
-  threads: [256, "how many there may be"],
+  ...serverFlags,
+  threads: [256, "how many there may be", COUNT],
 });
 
 const { _exit, getrlimit, poll } = libc({
@@ -60,7 +61,10 @@ if (self.name) {
   self.close();
 } else await main();
 
-/** In the main thread: held, it would not hear which others have ended. */
+/**
+ * The main thread accepts. It awaits poll: in accept4 itself it would not hear
+ * which threads have ended.
+ */
 async function main() {
   const POLLIN = 1;
   const RLIMIT_NOFILE = 7;
@@ -76,7 +80,7 @@ async function main() {
   getrlimit(RLIMIT_NOFILE, rlimit);
   const room = Math.floor((Number(rlimit[0]) - listener) / PER_THREAD) - 1;
   if (room < 1) fail("a Worker needs descriptors: try ulimit -n 1024");
-  const most = Math.min(Math.ceil(options.threads), room);
+  const most = Math.min(options.threads, room);
   let threads = 0;
 
   while (true) {
@@ -96,10 +100,11 @@ async function main() {
   }
 }
 
-/** In a client's thread: nobody else is kept waiting by what is held here. */
+/** A client's own thread: while a call holds it, no other client waits. */
 function serve(peer: Peer) {
+  const buffer = new Uint8Array(options.buffer); // what recv fills
   while (true) {
-    const message = peer.recv(); // held here until something comes
+    const message = peer.recv(buffer); // held here until something comes
     if (message === null) continue; // cut short by a signal
     if (message.length === 0) break;
     peer.show(message);

@@ -8,8 +8,8 @@
  * Every model runs as a process of its own, with its trace. What the page shows
  * comes from that trace, and the clients are real ones.
  */
-import { pick } from "./lib/models.ts";
-import { House } from "./lib/watch/serve.ts";
+import { pick } from "./lib/models/models.ts";
+import { House } from "./lib/watch/server.ts";
 import { fail, flags, printable, reason, say, warn } from "./util.ts";
 
 const given = flags("shows all models live, in the browser", {

@@ -5,21 +5,21 @@
  */
 import * as readline from "node:readline";
 import { Readable, Writable } from "node:stream";
-import { print, printable } from "../util.ts";
-
-/** Characters that take no column, and those that take two. */
-const NONE = /[\p{Mn}\p{Me}\p{Cf}]/u;
-const TWO =
-  /(?!\p{RI})[\p{Emoji_Presentation}\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{16fe0}-\u{1b2ff}\u{20000}-\u{3fffd}]/u;
+import { print, printable } from "./output.ts";
+import { characterWidth } from "./width.ts";
 
 /** How many rows down, and at which column, `text` ends. */
 function end(text: string, column: number, columns: number) {
   let row = 0;
   for (const char of text) {
-    const width = NONE.test(char) ? 0 : TWO.test(char) ? 2 : 1;
-    if (char === "\n") row++, column = 0;
-    else if (column + width > columns) row++, column = width;
-    else column += width;
+    const width = characterWidth(char);
+    if (char === "\n") {
+      row++;
+      column = 0;
+    } else if (column + width > columns) {
+      row++;
+      column = width;
+    } else column += width;
   }
   return column < columns ? { row, column } : { row: row + 1, column: 0 };
 }

@@ -1,36 +1,40 @@
 /**
- * What a server does while it waits, told as it happens: its system calls and,
- * where Deno makes those, its promises. util.ts loads this for `--trace`, before
- * anything else: `Deno.dlopen` and `Deno.listen` are replaced by ones that wrap
- * what they open, so that no script, and no function it calls, knows of it.
+ * What a server does while it waits, written as it happens: its system calls
+ * and, where Deno makes those, its promises. lib/cli.ts loads this for `--trace`,
+ * and whatever opens functions of libc, a listener or stdin has them wrapped
+ * here.
  *
- * `--trace=json` writes one object a line, {@link Told} or {@link Warned}.
+ * `--trace=json` writes one object a line, {@link TraceEvent} or
+ * {@link TraceWarning}.
  */
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
+import { sleep, warnings } from "./output.ts";
+import { formatMs, now } from "./time.ts";
 
 /** A call as it is made, and once more when it has returned. */
-export interface Told {
+export interface TraceEvent {
   /** In ms since 1970, as precise as the system's clocks are. */
   time: number;
-  /** The name of the Worker that made it; the main thread has none. */
+  /** The name of the Worker that made the call; the main thread has none. */
   thread?: string;
   call: string;
   phase: "call" | "return";
-  /** Where in the script it was made: `select.ts:47`. */
-  at?: string;
-  /** What it was asked for, and what it has got, as the text form has them. */
-  asked: string;
-  answered?: string;
-  /** What it returned; of a promise, a number or a client's name. */
+  /** The line of the script that made the call: `select.ts:47`. */
+  source?: string;
+  /** The arguments, as the text form has them. */
+  args: string;
+  /** What the call has brought, as the text form has it. */
+  outcome?: string;
+  /** What the call returned; of a promise, a number or a client's name. */
   result?: number | string | null;
   /** `EAGAIN`. */
   error?: string;
-  /** For how long it had the thread, in ms: all its time, or none of it. */
+  /** For how long the call had the thread, in ms. */
   held?: number;
-  /** Set on both lines of a call that returned a promise, and holds nobody. */
+  /** Set on both lines of a call that returned a promise, and holds no thread. */
   promised?: true;
-  /** For how long a promise was out, in ms. */
+  /** How long it took the promise to resolve, in ms. */
   waited?: number;
   /** How often a timer of 10 ms ticked meanwhile, if the thread was free. */
   ticks?: number;
@@ -40,8 +44,8 @@ export interface Told {
   requests?: { op: string; fd: number; result?: number }[];
 }
 
-/** A warning, which goes to stderr as well. */
-export interface Warned {
+/** A warning of the script. */
+export interface TraceWarning {
   time: number;
   thread?: string;
   warning: string;
@@ -50,143 +54,178 @@ export interface Warned {
 type Arg = number | Uint8Array | Int32Array | Uint32Array | DataView | null;
 type Result = number | Deno.PointerValue;
 type Call = (...args: Arg[]) => Result;
-/** What a call asks for, and what it has got. */
-type Telling = [
-  asked: (args: Arg[]) => string,
-  answered?: (args: Arg[], result: number) => string,
-];
+/** How a call is written: its arguments, and what it has brought. */
+interface Formatter {
+  args: (args: Arg[]) => string;
+  outcome?: (args: Arg[], result: number) => string;
+}
 
 const json = Deno.args.includes("--trace=json");
 const colour = Deno.stderr.isTerminal() && !Deno.noColor;
 const inWorker = "WorkerGlobalScope" in globalThis;
 const thread = inWorker ? (globalThis as { name?: string }).name : undefined;
-// With more than one thread, half a line would be ended by somebody else.
+// With more than one thread, half a line would be ended by another thread.
 let wholeLines = inWorker;
-let ticks = 0;
+let ticks = 0; // of a timer that runs once there is a promise
 let ticking = false;
 
-// ------------------------------------------------------------ what calls mean
+// ------------------------------------------------- how calls are written
 
 const range = (length: number) => Array.from({ length }, (_, i) => i);
 
 /** The descriptors in the sets of select. */
-const sets = ([nfds, readfds, writefds]: Arg[]) => {
-  const list = (set: Arg) =>
-    range(set ? nfds as number : 0)
-      .filter((fd) => (set as Uint8Array)[fd >> 3] >> (fd & 7) & 1).join(", ");
-  const writing = list(writefds);
-  return `[${list(readfds)}]${writing && ` writing [${writing}]`}`;
-};
+function formatSets([nfds, readfds, writefds]: Arg[]): string {
+  const members = (set: Arg) => {
+    const bits = set as Uint8Array | null;
+    const fds = range(bits ? nfds as number : 0);
+    return fds.filter((fd) => bits![fd >> 3] >> (fd & 7) & 1).join(", ");
+  };
+  const writing = members(writefds);
+  return `[${members(readfds)}]${writing && ` writing [${writing}]`}`;
+}
 
-const names = (prefix: string, mask: number, bits: Record<string, number>) =>
-  Object.entries(bits).filter(([, bit]) => mask & bit)
+/** The names of the bits that are set, each behind a space. */
+function bitNames(
+  prefix: string,
+  mask: number,
+  bits: Record<string, number>,
+): string {
+  return Object.entries(bits).filter(([, bit]) => mask & bit)
     .map(([name]) => ` ${prefix}${name}`).join("");
+}
 
-// Of poll and epoll alike, but for the last one.
-const EVENTS = { IN: 1, PRI: 2, OUT: 4, ERR: 8, HUP: 16, NVAL: 32 };
-const events = (prefix: string, mask: number) =>
-  names(prefix, mask, EVENTS) + (mask < 0 || mask >= 2 ** 31 ? " EPOLLET" : "");
+// The same for poll and epoll, but for EPOLLET.
+const EVENTS = { IN: 1, OUT: 4, ERR: 8, HUP: 16, NVAL: 32 };
+const EPOLLET = 2 ** 31;
+function formatEvents(prefix: string, mask: number): string {
+  const edge = mask < 0 || mask >= EPOLLET;
+  return bitNames(prefix, mask, EVENTS) + (edge ? " EPOLLET" : "");
+}
 
-/** The descriptors of poll with an event in the given half of a word. */
-const polled = ([fds, n]: Arg[], half: 0 | 16) => {
+/** The descriptors of poll with an event in that half of their second word. */
+function formatPollfds([fds, nfds]: Arg[], half: 0 | 16): string {
   const { buffer, byteOffset } = fds as Int32Array;
-  const words = new Int32Array(buffer, byteOffset, 2 * (n as number));
-  return range(n as number)
-    .map((i) => words.subarray(2 * i, 2 * i + 2))
-    .filter(([, word]) => word >> half & 0xffff)
-    .map(([fd, word]) => fd + events("POLL", word >> half & 0xffff))
+  const words = new Int32Array(buffer, byteOffset, 2 * (nfds as number));
+  return range(nfds as number)
+    .map((i) => ({ fd: words[2 * i], mask: words[2 * i + 1] >> half & 0xffff }))
+    .filter(({ mask }) => mask)
+    .map(({ fd, mask }) => fd + formatEvents("POLL", mask))
     .join(", ");
-};
+}
 
 /** The i-th epoll_event: packed to 12 bytes on x86-64, 16 elsewhere. */
-const epollEvent = (list: Arg, i: number) => {
+function epollEvent(list: Arg, i: number): { mask: number; fd: number } {
   const { buffer, byteOffset } = list as Uint8Array;
   const x86 = Deno.build.arch === "x86_64";
   const view = new DataView(buffer, byteOffset + i * (x86 ? 12 : 16));
-  return [view.getInt32(0, true), view.getInt32(x86 ? 4 : 8, true)];
+  return {
+    mask: view.getInt32(0, true),
+    fd: view.getInt32(x86 ? 4 : 8, true),
+  };
+}
+
+/** The flags of an open file, as far as they say how its calls wait. */
+function formatFileFlags(mask: number): string {
+  const bits = { O_RDWR: 2, O_NONBLOCK: 0o4000, O_ASYNC: 0o20000 };
+  return bitNames("", mask, bits).trim().replaceAll(" ", "|") || "0";
+}
+
+const ESCAPES: Record<string, string> = {
+  "\t": "\\t",
+  "\n": "\\n",
+  "\r": "\\r",
+  '"': '\\"',
+  "\\": "\\\\",
 };
-
-/** The flags of an open file, as far as they say how it waits. */
-const fileFlags = (mask: number) =>
-  names("", mask, { O_RDWR: 2, O_NONBLOCK: 0o4000, O_ASYNC: 0o20000 })
-    .trim().replaceAll(" ", "|") || "0";
-
-const message = (data: Arg, size: number) => {
+/** How many bytes, and the first 40 of them as a text. */
+function formatMessage(data: Arg, size: number): string {
   const { buffer, byteOffset } = data as Uint8Array;
   const start = new Uint8Array(buffer, byteOffset, Math.min(size, 40));
   const text = new TextDecoder().decode(start).replace(
     /[\p{Cc}\p{Bidi_Control}\u2028\u2029"\\]/gu,
-    (char) =>
-      ({ "\t": "\\t", "\n": "\\n", "\r": "\\r", '"': '\\"', "\\": "\\\\" })[
-        char
-      ] ?? `\\u{${char.charCodeAt(0).toString(16)}}`,
+    (char) => ESCAPES[char] ?? `\\u{${char.charCodeAt(0).toString(16)}}`,
   );
   return `${size} bytes "${text}"${size > 40 ? "…" : ""}`;
+}
+
+function formatRequests(list: TraceEvent["requests"] = []): string {
+  return list.map(({ op, fd, result }) => {
+    let text = op;
+    if (fd >= 0) text += ` ${fd}`;
+    if (result === undefined) return text;
+    return `${text} → ${result < 0 ? getSystemErrorName(result) : result}`;
+  }).join(", ");
+}
+
+const F_GETFL = 3;
+const F_SETFL = 4;
+const F_SETOWN = 8;
+function formatFcntl([fd, command, arg]: Arg[]): string {
+  if (command === F_GETFL) return `${fd}, F_GETFL`;
+  if (command === F_SETFL) {
+    return `${fd}, F_SETFL, ${formatFileFlags(arg as number)}`;
+  }
+  return `${fd}, ${command === F_SETOWN ? "F_SETOWN" : command}, ${arg}`;
+}
+
+/** What every call gets that has no other formatter. */
+const numbers: Formatter = {
+  args: (args) => args.filter((arg) => typeof arg === "number").join(", "),
+  outcome: (_, result) => ` → ${result}`,
 };
+const onlyDescriptor = ([fd]: Arg[]) => `${fd}`;
 
-const requests = (list: Told["requests"] = []) =>
-  list.map(({ op, fd, result }) =>
-    `${op}${fd < 0 ? "" : ` ${fd}`}` +
-    (result === undefined
-      ? ""
-      : ` → ${result < 0 ? getSystemErrorName(result) : result}`)
-  ).join(", ");
-
-const COMMANDS: Record<number, string> = {
-  1: "F_GETFD",
-  2: "F_SETFD",
-  3: "F_GETFL",
-  4: "F_SETFL",
-  8: "F_SETOWN",
-};
-const numbers: Telling = [
-  (args) => args.filter((arg) => typeof arg === "number").join(", "),
-  (_, result) => ` → ${result}`,
-];
-const descriptor: Telling = [([fd]) => `${fd}`];
-
-const TELLINGS: Record<string, Telling> = {
-  select: [sets, (args) => ` → ${sets(args)}`],
-  poll: [
-    (args) => `[${polled(args, 0)}]`,
-    (args) => ` → [${polled(args, 16)}]`,
-  ],
-  epoll_ctl: [
-    ([, op, fd, event]) =>
-      `${["", "ADD", "DEL", "MOD"][op as number]} ${fd}` +
-      (op === 2 ? "" : events("EPOLL", epollEvent(event, 0)[0])),
-  ],
-  epoll_wait: [() => "", ([, ready], n) =>
-    "→ " +
-    range(n).map((i) => epollEvent(ready, i))
-      .map(([mask, fd]) => fd + events("EPOLL", mask)).join(", ")],
-  // Their numbers, which go through syscall(2), are no news.
-  io_uring_setup: [([, entries]) => `${entries}`, (_, fd) => ` → ${fd}`],
-  io_uring_register: [([, ...args]) => numbers[0](args)],
-  io_uring_enter: [
-    ([, , , complete]) =>
-      [requests(ring.asked), `wait for ${complete}`].filter((part) => part)
-        .join("; "),
-    () => ` → ${requests(ring.done) || "nothing"}`,
-  ],
-  mmap: [([, length]) => `${length} bytes`], // and a pointer, not a number
-  accept4: [descriptor[0], (_, fd) => ` → ${fd}`],
-  recv: [descriptor[0], ([, data], n) => `, ${message(data, n)}`],
-  send: [
-    ([fd, data, size]) => `${fd}, ${message(data, size as number)}`,
-    ([, , size], n) => n === size ? "" : ` → ${n} bytes`,
-  ],
-  close: descriptor,
-  tcflush: [([fd, queue]) => `${fd}, ${queue === 0 ? "TCIFLUSH" : queue}`],
-  getpeername: descriptor,
-  fcntl: [
-    ([fd, command, arg]) => {
-      const name = COMMANDS[command as number] ?? `${command}`;
-      if (command === 4) return `${fd}, ${name}, ${fileFlags(arg as number)}`;
-      return `${fd}, ${name}${name.startsWith("F_SET") ? `, ${arg}` : ""}`;
+const EPOLL_CTL: Record<number, string> = { 1: "ADD", 3: "MOD" };
+const FORMATTERS: Record<string, Formatter> = {
+  select: { args: formatSets, outcome: (args) => ` → ${formatSets(args)}` },
+  poll: {
+    args: (args) => `[${formatPollfds(args, 0)}]`,
+    outcome: (args) => ` → [${formatPollfds(args, 16)}]`,
+  },
+  epoll_ctl: {
+    args: ([, op, fd, event]) =>
+      `${EPOLL_CTL[op as number]} ${fd}` +
+      formatEvents("EPOLL", epollEvent(event, 0).mask),
+  },
+  epoll_wait: {
+    args: () => "",
+    outcome: ([, events], n) => {
+      const ready = range(n).map((i) => epollEvent(events, i))
+        .map(({ mask, fd }) => fd + formatEvents("EPOLL", mask));
+      return `→ ${ready.join(", ")}`;
     },
-    ([, command], result) => command === 3 ? ` → ${fileFlags(result)}` : "",
-  ],
+  },
+  // Their first argument is the number of the call, for syscall(2).
+  io_uring_setup: {
+    args: ([, entries]) => `${entries}`,
+    outcome: (_, fd) => ` → ${fd}`,
+  },
+  io_uring_enter: {
+    args: ([, , , complete]) =>
+      [formatRequests(ring.submitted), `wait for ${complete}`]
+        .filter((part) => part).join("; "),
+    outcome: () => ` → ${formatRequests(ring.completed) || "nothing"}`,
+  },
+  mmap: { args: ([, length]) => `${length} bytes` },
+  accept4: { args: onlyDescriptor, outcome: (_, fd) => ` → ${fd}` },
+  recv: {
+    args: onlyDescriptor,
+    outcome: ([, data], n) => `, ${formatMessage(data, n)}`,
+  },
+  send: {
+    args: ([fd, data, size]) => `${fd}, ${formatMessage(data, size as number)}`,
+    outcome: ([, , size], n) => n === size ? "" : ` → ${n} bytes`,
+  },
+  close: { args: onlyDescriptor },
+  tcflush: {
+    args: ([fd, queue]) => `${fd}, ${queue === 0 ? "TCIFLUSH" : queue}`,
+  },
+  getpeername: { args: onlyDescriptor },
+  fcntl: {
+    args: formatFcntl,
+    outcome: ([, command], result) =>
+      command === F_GETFL ? ` → ${formatFileFlags(result)}` : "",
+  },
 };
 
 /** The port in a struct sockaddr that the call has filled. */
@@ -198,40 +237,30 @@ function portOf(call: string, [, sockaddr]: Arg[]): number | undefined {
 
 // ------------------------------------------------------------------- io_uring
 
-const OPS: Record<number, string> = {
-  0: "NOP",
+/** The kinds of request that io_uring.ts makes. */
+const OPERATIONS: Record<number, string> = {
   6: "POLL_ADD",
-  7: "POLL_REMOVE",
-  11: "TIMEOUT",
-  12: "TIMEOUT_REMOVE",
   13: "ACCEPT",
-  14: "ASYNC_CANCEL",
-  15: "LINK_TIMEOUT",
-  16: "CONNECT",
-  19: "CLOSE",
-  22: "READ",
-  23: "WRITE",
   26: "SEND",
   27: "RECV",
-  34: "SHUTDOWN",
-  45: "SOCKET",
 };
 
 /**
- * Both rings are memory, and what io_uring_enter takes and brings stands there,
+ * Both rings are memory, and what io_uring_enter takes and brings is in there,
  * not in its arguments. We look into the same memory, as setup and mmap gave it.
  */
 const ring = {
   fd: -1,
   params: new Uint32Array(30), // struct io_uring_params, see io_uring.ts
-  words: new Int32Array(),
+  words: new Int32Array(), // of both rings
   sqes: new Int32Array(),
   /** Requests that are with the kernel, by their user_data. */
   pending: new Map<string, { op: string; fd: number }>(),
-  asked: [] as Required<Told>["requests"],
-  done: [] as Required<Told>["requests"],
-  tail: 0,
+  submitted: [] as Required<TraceEvent>["requests"],
+  completed: [] as Required<TraceEvent>["requests"],
+  tail: 0, // of the completions, before the call
 
+  /** After io_uring_setup and mmap: where the rings are. */
   opened(call: string, args: Arg[], result: Result) {
     if (call === "io_uring_setup" && Number(result) > 0) {
       ring.fd = result as number;
@@ -247,37 +276,37 @@ const ring = {
     }
   },
 
-  /** Before the call: the requests between the head and the tail of their ring. */
+  /** Before io_uring_enter: the requests between head and tail of their ring. */
   entering() {
     const { words, sqes, params } = ring;
     if (!words.length || !sqes.length) return;
-    const [head, tail, mask, , , , array] = params.subarray(10)
-      .map((offset) => offset / 4);
-    ring.asked = [];
+    const index = (param: number) => params[param] / 4; // params are in bytes
+    const [head, tail, mask, array] = [10, 11, 12, 16].map(index);
+    ring.submitted = [];
     for (let i = words[head]; i !== words[tail]; i = i + 1 | 0) {
-      const at = 16 * words[array + (i & words[mask])];
-      const code = sqes[at] & 255;
-      const request = { op: OPS[code] ?? `op ${code}`, fd: sqes[at + 1] };
-      ring.pending.set(`${sqes.subarray(at + 8, at + 10)}`, request);
-      ring.asked.push(request);
+      const sqe = 16 * words[array + (i & words[mask])];
+      const code = sqes[sqe] & 255;
+      const op = OPERATIONS[code] ?? `op ${code}`;
+      const request = { op, fd: sqes[sqe + 1] };
+      ring.pending.set(`${sqes.subarray(sqe + 8, sqe + 10)}`, request);
+      ring.submitted.push(request);
     }
-    ring.tail = words[params[21] / 4];
+    ring.tail = words[index(21)];
   },
 
-  /** After it: the completions that were not there before. */
+  /** After io_uring_enter: the completions that were not there before. */
   entered() {
     const { words, params, pending } = ring;
     if (!words.length) return;
-    const [, tail, mask, , , array] = params.subarray(20)
-      .map((offset) => offset / 4);
-    ring.done = [];
+    const [tail, mask, array] = [21, 22, 25].map((param) => params[param] / 4);
+    const IORING_CQE_F_MORE = 2; // the request stays with the kernel
+    ring.completed = [];
     for (let i = ring.tail; i !== words[tail]; i = i + 1 | 0) {
-      const at = array + 4 * (i & words[mask]);
-      const user = `${words.subarray(at, at + 2)}`;
-      const request = pending.get(user) ?? { op: "request", fd: -1 };
-      ring.done.push({ ...request, result: words[at + 2] });
-      const IORING_CQE_F_MORE = 2; // it stays with the kernel
-      if (!(words[at + 3] & IORING_CQE_F_MORE)) pending.delete(user);
+      const cqe = array + 4 * (i & words[mask]);
+      const userData = `${words.subarray(cqe, cqe + 2)}`;
+      const request = pending.get(userData) ?? { op: "request", fd: -1 };
+      ring.completed.push({ ...request, result: words[cqe + 2] });
+      if (!(words[cqe + 3] & IORING_CQE_F_MORE)) pending.delete(userData);
     }
   },
 };
@@ -289,19 +318,18 @@ function write(text: string) {
   while (bytes.length) {
     try {
       bytes = bytes.subarray(Deno.stderr.writeSync(bytes));
-    } catch (error) { // it is nobody's any more, or was made non-blocking
+    } catch (error) {
+      // Nobody reads stderr any more; or it does not block, and is full.
       if (!(error instanceof Deno.errors.WouldBlock)) {
         Deno.exit(128 + constants.signals.SIGPIPE);
       }
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+      sleep(10);
     }
   }
 }
 
 const paint = (code: number, text: string) =>
   colour && text ? `\x1b[${code}m${text}\x1b[0m` : text;
-const ms = (time: number) => `${time.toFixed(time < 10 ? 3 : 0)} ms`;
-const now = () => performance.timeOrigin + performance.now();
 
 /** Seconds since the start or, where threads have started apart, the time. */
 function margin(): string {
@@ -315,236 +343,225 @@ function margin(): string {
   return paint(2, `${clock}.${micros}  `) + (thread ? `${thread}: ` : "");
 }
 
-function line(told: Omit<Told, "time"> | Omit<Warned, "time">) {
-  write(JSON.stringify({ time: now(), thread, ...told }) + "\n");
+function writeJson(event: Omit<TraceEvent, "time"> | { warning: string }) {
+  write(JSON.stringify({ time: now(), thread, ...event }) + "\n");
 }
 
-/** The line of the script that led here: not of what serves all scripts. */
-function place(): string | undefined {
-  const ours = new URL(".", import.meta.url).href;
+if (json) warnings.write = (warning) => writeJson({ warning });
+
+/** The line of the script that led here: not of what all scripts share. */
+function sourceLine(): string | undefined {
+  const lib = new URL(".", import.meta.url).href;
   const util = new URL("../util.ts", import.meta.url).href;
   for (const frame of new Error().stack!.split("\n")) {
-    const [, path, row] = /(file:\/\/.*|https?:\/\/.*):(\d+):\d+\)?$/
+    const [, path, line] = /(file:\/\/.*|https?:\/\/.*):(\d+):\d+\)?$/
       .exec(frame) ?? [];
-    if (!path || path.startsWith(ours) || path === util) continue;
-    return `${decodeURIComponent(path.split("/").at(-1)!)}:${row}`;
+    if (!path || path.startsWith(lib) || path === util) continue;
+    return `${decodeURIComponent(path.split("/").at(-1)!)}:${line}`;
   }
 }
 
-function called(call: string, asked: string, promised?: true) {
-  const requests = call === "io_uring_enter" ? ring.asked : undefined;
-  const told = { call, phase: "call", at: place(), asked } as const;
-  if (json) line({ ...told, promised, requests });
-  else {
-    const end = wholeLines ? " …\n" : "";
-    write(`${margin()}${paint(36, call)}(${asked}${end}`);
-  }
-}
-
-function returned(told: Omit<Told, "time" | "phase">) {
-  const { call, asked, answered, error, held = 0, waited } = told;
+/** Writes that a call begins: a line, or the first part of it. */
+function writeCall(call: string, args: string) {
   if (json) {
-    return line(Object.assign({ call, phase: "return" } as const, told));
+    const requests = call === "io_uring_enter" ? ring.submitted : undefined;
+    const source = sourceLine();
+    writeJson({ call, phase: "call", source, args, requests });
+  } else {
+    const end = wholeLines ? " …\n" : "";
+    write(`${margin()}${paint(36, call)}(${args}${end}`);
   }
-  const whole = wholeLines || waited !== undefined;
-  const start = whole ? `${margin()}${paint(36, call)}(${asked}` : "";
-  const why = paint(33, error ? ` ${error}` : "");
-  const long = waited === undefined
-    ? ` ${paint(held < 1 ? 2 : 1, ms(held))}`
-    : `resolved after ${ms(waited)}, thread free (${told.ticks} ticks)`;
-  write(`${start}${answered})${why} ${long}\n`);
+}
+
+/** Writes that a call of a script's has returned. */
+function writeReturn(event: Omit<TraceEvent, "time" | "phase">) {
+  const { call, args, outcome, error, held = 0 } = event;
+  if (json) {
+    writeJson(Object.assign({ call, phase: "return" } as const, event));
+    return;
+  }
+  const begin = wholeLines ? `${margin()}${paint(36, call)}(${args}` : "";
+  const why = error ? paint(33, ` ${error}`) : "";
+  const time = paint(held < 1 ? 2 : 1, formatMs(held, 3));
+  write(`${begin}${outcome})${why}  ${time}\n`);
 }
 
 // ---------------------------------------------------------------------- calls
 
-let errno: Int32Array; // this thread's, to be read and to be written
+// How many descriptors there may be is asked once, and waits for nothing.
+const NOT_TRACED = ["getrlimit"];
 
-// How Deno's descriptor is found, how many there may be, and what an error is.
-const UNTOLD = /^(__errno_location|strerror|getdtablesize|getrlimit|getsock)/;
+/** The same functions of libc, each of which writes what it does. */
+export function traceCalls<const S extends Deno.ForeignLibraryInterface>(
+  calls: Deno.StaticForeignLibraryInterface<S>,
+  types: S,
+  errno: Int32Array,
+): Deno.StaticForeignLibraryInterface<S> {
+  const traced = Object.entries(types).map(([call, type]) => {
+    const run = (calls as Record<string, unknown>)[call] as Call;
+    if (NOT_TRACED.includes(call)) return [call, run];
+    if ("nonblocking" in type && type.nonblocking) {
+      wholeLines = true;
+      return [call, traceForeignPromise(call, run)];
+    }
+    return [call, traceCall(call, run, errno)];
+  });
+  return Object.fromEntries(traced);
+}
 
-/** The call, told of before it can wait and when it has returned. */
-function traced(call: string, run: Call): Call {
-  if (UNTOLD.test(call)) return run;
-  const [ask, answer = () => ""] = TELLINGS[call] ?? numbers;
+/** The call, written before it can wait and when it has returned. */
+function traceCall(call: string, run: Call, errno: Int32Array): Call {
+  const format = FORMATTERS[call] ?? numbers;
   return (...args) => {
     if (call === "io_uring_enter") ring.entering();
-    const asked = ask(args);
-    called(call, asked);
+    const asText = format.args(args);
+    writeCall(call, asText);
     const begin = performance.now();
     const result = run(...args);
-    const why = errno[0]; // which telling can change
+    const why = errno[0]; // what follows can change it
     const held = performance.now() - begin;
     if (call === "io_uring_enter") ring.entered();
     else ring.opened(call, args, result);
-    const told = outcome(call, args, result, why, answer);
-    returned({ call, asked, ...told, held });
+    const end = describeResult(call, args, result, why);
+    writeReturn({ call, args: asText, ...end, held });
     errno[0] = why;
     return result;
   };
 }
 
-function outcome(
+/** What a call has brought, for the event of its return. */
+function describeResult(
   call: string,
   args: Arg[],
   result: Result,
-  why: number,
-  answer: (args: Arg[], result: number) => string,
+  errno: number,
 ) {
   if (result === -1) {
-    const error = why ? getSystemErrorName(-why) : undefined;
-    return { answered: "", result, error };
+    const error = errno ? getSystemErrorName(-errno) : undefined;
+    return { outcome: "", result, error };
   }
   const number = typeof result === "number" ? result : null;
+  const format = FORMATTERS[call] ?? numbers;
   return {
-    answered: answer(args, number ?? 0),
+    outcome: format.outcome?.(args, number ?? 0) ?? "",
     result: number,
     port: portOf(call, args),
-    requests: call === "io_uring_enter" ? ring.done : undefined,
+    requests: call === "io_uring_enter" ? ring.completed : undefined,
   };
 }
 
-const { dlopen } = Deno;
-Object.assign(Deno, {
-  dlopen(file: string | URL, symbols: Deno.ForeignLibraryInterface) {
-    const library = dlopen(file, symbols);
-    errno ??= new Int32Array(Deno.UnsafePointerView.getArrayBuffer(
-      dlopen("libc.so.6", {
-        // int *__errno_location(void);
-        __errno_location: { parameters: [], result: "pointer" },
-      }).symbols.__errno_location()!,
-      4,
-    ));
-    const calls = library.symbols as Record<string, unknown>;
-    const wrapped = Object.entries(symbols).map(([call, symbol]) => {
-      const run = calls[call];
-      if (typeof run !== "function") return [call, run];
-      if (!("nonblocking" in symbol) || !symbol.nonblocking) {
-        return [call, traced(call, run as Call)];
-      }
-      wholeLines = true;
-      const [ask, answer = () => ""] = TELLINGS[call] ?? numbers;
-      return [
-        call,
-        (...args: Arg[]) =>
-          promised(call, ask(args), run(...args), (result: Result) =>
-            // The errno is that of the thread which made the call.
-            outcome(call, args, result, 0, answer)),
-      ];
-    });
-    return {
-      symbols: Object.fromEntries(wrapped),
-      close: () => library.close(),
-    };
-  },
-});
-
 // ------------------------------------------------------------------- promises
 
+/** A call that another thread makes, while this one has a promise. */
+function traceForeignPromise(call: string, run: Call) {
+  const format = FORMATTERS[call] ?? numbers;
+  return (...args: Arg[]) => {
+    const promise = run(...args) as unknown as Promise<Result>;
+    return tracePromise(call, format.args(args), promise, (result) =>
+      // errno is that of the thread which made the call, and not ours.
+      describeResult(call, args, result, 0));
+  };
+}
+
 /**
- * The promise, told of when it is made and when it resolves, and how often a
- * timer ticked in between: every 10 ms, if the thread is free.
+ * Writes when a promise is made and when it resolves, and how often a timer
+ * ticked in between: every 10 ms, if the thread is free.
  */
-async function promised<T>(
+async function tracePromise<T>(
   call: string,
-  asked: string,
+  args: string,
   promise: Promise<T>,
-  tell: (result: T) => Partial<Told>,
+  describe: (result: T) => Partial<TraceEvent>,
 ): Promise<T> {
   if (!ticking) Deno.unrefTimer(setInterval(() => ticks++, 10));
   ticking = true;
   const begin = performance.now();
   const before = ticks;
-  if (json) called(call, asked, true);
-  else write(`${margin()}${paint(36, call)}(${asked}) promised\n`);
-  const end = (told: Partial<Told>) => {
+  if (json) {
+    const source = sourceLine();
+    writeJson({ call, phase: "call", source, args, promised: true });
+  } else write(`${margin()}${paint(36, call)}(${args}) promised\n`);
+  const writeEnd = (end: Partial<TraceEvent>) => {
     const waited = performance.now() - begin;
-    const answered = told.answered ?? "";
-    const free = {
-      held: 0,
-      promised: true as const,
-      waited,
-      ticks: ticks - before,
-    };
-    returned({ call, asked, ...told, answered, ...free });
+    const { outcome = "", error } = end;
+    const passed = ticks - before;
+    if (json) {
+      const free = { held: 0, promised: true, waited, ticks: passed } as const;
+      writeJson({ call, phase: "return", args, ...end, outcome, ...free });
+      return;
+    }
+    const why = error ? paint(33, ` ${error}`) : "";
+    write(
+      `${margin()}${paint(36, call)}(${args}${outcome})${why} ` +
+        `resolved after ${
+          formatMs(waited, 3)
+        }, thread free (${passed} ticks)\n`,
+    );
   };
   try {
     const result = await promise;
-    end(tell(result));
+    writeEnd(describe(result));
     return result;
   } catch (error) {
-    end({ error: (error as { code?: string }).code ?? String(error) });
+    writeEnd({ error: (error as { code?: string }).code ?? String(error) });
     throw error;
   }
 }
 
-/** A listener of Deno's, or a connection, whose promises are told of. */
-function promising<T extends object>(target: T, name = ""): T {
-  return new Proxy(target, {
-    get: (_, key) => {
-      const value = Reflect.get(target, key);
-      if (typeof value !== "function") return value;
-      if (key === Symbol.asyncIterator) {
-        return async function* (this: Deno.TcpListener) {
-          while (true) yield await this.accept();
-        };
-      }
-      const run = value.bind(target);
-      if (key === "accept") {
-        return async () => {
-          let port;
-          const conn: Deno.TcpConn = await promised(
-            key,
-            name,
-            run(),
-            ({ remoteAddr }: Deno.TcpConn) => {
-              const result = `${remoteAddr.hostname}:${remoteAddr.port}`;
-              port = remoteAddr.port;
-              return { answered: `→ ${result}`, result, port };
-            },
-          );
-          const { hostname, port: of } = conn.remoteAddr;
-          return promising(conn, `${hostname}:${of}`);
-        };
-      }
-      if (key === "read") {
-        return (data: Uint8Array) =>
-          promised(key, name, run(data), (result: number | null) => ({
-            answered: result ? `, ${message(data, result)}` : ` → ${result}`,
-            result,
-          }));
-      }
-      if (key === "write") {
-        return (data: Uint8Array) => {
-          const asked = `${name}, ${message(data, data.length)}`;
-          return promised(key, asked, run(data), (result: number) => ({
-            answered: result === data.length ? "" : ` → ${result} bytes`,
-            result,
-          }));
-        };
-      }
-      return run;
+/** A listener of Deno's whose promises, and those of its connections, are traced. */
+export function tracePromises(listener: Deno.TcpListener): Deno.TcpListener {
+  const name = ({ hostname, port }: Deno.NetAddr) => `${hostname}:${port}`;
+  const accept = async () => {
+    const conn = await tracePromise("accept", "", listener.accept(), (conn) => {
+      const result = name(conn.remoteAddr);
+      return { outcome: `→ ${result}`, result, port: conn.remoteAddr.port };
+    });
+    return traceConnection(conn, name(conn.remoteAddr));
+  };
+  return replaceMethods(listener, {
+    accept,
+    [Symbol.asyncIterator]: async function* () {
+      while (true) yield await accept();
     },
   });
 }
 
-const { listen } = Deno;
-Object.assign(Deno, {
-  listen: (options: Deno.TcpListenOptions) => promising(listen(options)),
-});
+function traceConnection(conn: Deno.TcpConn, name: string): Deno.TcpConn {
+  return replaceMethods(traceReads(conn, name), {
+    write: (data: Uint8Array) => {
+      const args = `${name}, ${formatMessage(data, data.length)}`;
+      return tracePromise("write", args, conn.write(data), (result) => ({
+        outcome: result === data.length ? "" : ` → ${result} bytes`,
+        result,
+      }));
+    },
+  });
+}
 
-// Where somebody types the answers, the server stands at the keyboard as well.
-const { stdin } = Deno;
-const readStdin = stdin.read.bind(stdin);
-Object.assign(stdin, {
-  read: (data: Uint8Array) =>
-    promised("read", "0", readStdin(data), (result) => ({
-      answered: result ? `, ${message(data, result)}` : ` → ${result}`,
-      result,
-    })),
-});
+/** Something to read from, and its promises are traced under that name. */
+export function traceReads<T extends Deno.TcpConn | typeof Deno.stdin>(
+  stream: T,
+  name: string,
+): T {
+  return replaceMethods(stream, {
+    read: (data: Uint8Array<ArrayBuffer>) =>
+      tracePromise("read", name, stream.read(data), (result) => ({
+        outcome: result ? `, ${formatMessage(data, result)}` : ` → ${result}`,
+        result,
+      })),
+  });
+}
 
-// ------------------------------------------------------------------- warnings
-
-if (json) {
-  console.error = (...data: unknown[]) => line({ warning: data.join(" ") });
+/** The object with other methods; those that are its own get it as `this`. */
+function replaceMethods<T extends object>(
+  target: T,
+  methods: Record<string | symbol, unknown>,
+): T {
+  return new Proxy(target, {
+    get(_, key) {
+      if (key in methods) return methods[key];
+      const value = Reflect.get(target, key);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
 }

@@ -1,3 +1,3 @@
-import { serves } from "./common.ts";
+import { serves } from "./server_tests.ts";
 
 serves("async.ts");

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { HELLO, talks, test } from "./common.ts";
+import { HELLO, talks, test } from "./server_tests.ts";
 import {
   connect,
   eventually,

@@ -1,9 +1,18 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { svg } from "../lib/figure.ts";
-import { cpuTime, models, pick, start as startModel } from "../lib/models.ts";
-import type { Play } from "../lib/scene.ts";
-import { Sheet } from "../lib/sheet.ts";
-import { columns as wide, type Language, STATES } from "../lib/words.js";
+import { svg } from "../lib/compare/svg.ts";
+import {
+  cpuTime,
+  models,
+  pick,
+  start as startModel,
+} from "../lib/models/models.ts";
+import type { Play } from "../lib/compare/scene.ts";
+import { Sheet } from "../lib/compare/terminal.ts";
+import {
+  columns as wide,
+  type Language,
+  STATES,
+} from "../lib/models/states.js";
 import {
   connect,
   eventually,

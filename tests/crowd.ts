@@ -8,7 +8,7 @@
 import { Buffer } from "node:buffer";
 import { assert, assertEquals } from "@std/assert";
 import { authority, fail, flags, printable, reason, say } from "../util.ts";
-import { test } from "./common.ts";
+import { test } from "./server_tests.ts";
 import {
   connect,
   cpuTime,

@@ -1,7 +1,7 @@
 /** What the READMEs say of the scripts, and of each other, is so. */
 import { existsSync } from "node:fs";
 import { assert, assertEquals } from "@std/assert";
-import { models } from "../lib/models.ts";
+import { models } from "../lib/models/models.ts";
 import { run } from "./harness.ts";
 
 const root = new URL("..", import.meta.url);

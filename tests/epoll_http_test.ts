@@ -4,7 +4,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { fills, stands, test } from "./common.ts";
+import { fills, stands, test } from "./server_tests.ts";
 import {
   client,
   connect,
@@ -29,7 +29,7 @@ import {
   post,
   randomly,
   rows,
-} from "./requests.ts";
+} from "./http_cases.ts";
 
 const HELLO = "Hello, world!";
 /** A busy machine is slow: nobody's time runs out but where that is the test. */

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { fills, greet, HELLO, serves, test } from "./common.ts";
+import { fills, greet, HELLO, serves, test } from "./server_tests.ts";
 import { crowds } from "./crowd.ts";
 import {
   altered,
@@ -23,7 +23,7 @@ const LOOP = `
 
 /** The calls by which a server takes a message of 13 bytes in bowls of 4. */
 async function bowls(...args: string[]) {
-  const flags = ["--bowl", "4", "--trace", "--quiet", ...args];
+  const flags = ["--buffer", "4", "--trace", "--quiet", ...args];
   await using server = await start("epoll.ts", flags);
   using conn = await connect(server.port);
   await send(conn, "is it ready?\n");
@@ -44,7 +44,7 @@ test("epoll.ts: --edge: called once, and takes all by itself", async () => {
 });
 
 test("epoll.ts: --edge: takes all of every message, until EAGAIN", async () => {
-  const flags = ["--edge", "--bowl", "4", "--trace", "--quiet"];
+  const flags = ["--edge", "--buffer", "4", "--trace", "--quiet"];
   await using server = await start("epoll.ts", flags);
   using conn = await connect(server.port);
   for (let i = 1; i <= 20; i++) {
@@ -61,7 +61,7 @@ test("epoll.ts: --edge: takes all of every message, until EAGAIN", async () => {
 
 test("epoll.ts: --edge without the loop: the rest comes with the next message", async () => {
   await using copy = await altered("epoll.ts", LOOP, "\n");
-  await using server = await start(copy.script, ["--edge", "--bowl", "4"]);
+  await using server = await start(copy.script, ["--edge", "--buffer", "4"]);
   using conn = await connect(server.port);
   assertEquals(await exchange(conn, "is it ready?"), HELLO);
   await server.until(": is i\n");
@@ -74,7 +74,7 @@ test("epoll.ts: --edge without the loop: the rest comes with the next message", 
 test("epoll.ts: --edge: one who never stops sending does not keep the others waiting", async () => {
   await using server = await start("epoll.ts", [
     "--edge",
-    "--bowl",
+    "--buffer",
     "1",
     "--quiet",
   ]);

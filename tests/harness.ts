@@ -140,7 +140,7 @@ export async function altered(script: string, from: string, to: string) {
   const files = [
     script,
     "util.ts",
-    "lib/usage.ts",
+    "lib/cli.ts",
     "lib/trace.ts",
     "deno.json",
     "deno.lock",

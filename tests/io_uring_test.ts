@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { fills, greet, serves, test } from "./common.ts";
+import { fills, greet, serves, test } from "./server_tests.ts";
 import { crowds } from "./crowd.ts";
 import {
   connect,

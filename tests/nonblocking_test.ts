@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { fills, greet, HELLO, serves, test } from "./common.ts";
+import { fills, greet, HELLO, serves, test } from "./server_tests.ts";
 import { connect, cpuTime, exchange, run, start } from "./harness.ts";
 
 serves("nonblocking.ts", ["--interval", "0.02"]);

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { fills, greet, HELLO, serves, test } from "./common.ts";
+import { fills, greet, HELLO, serves, test } from "./server_tests.ts";
 import { connect, eventually, exchange, start } from "./harness.ts";
 
 serves("poll.ts");

@@ -9,7 +9,7 @@ import {
   Refusal,
   type Request,
   RequestReader,
-} from "../lib/request.ts";
+} from "../lib/http/request.ts";
 import {
   chunked,
   GET,
@@ -18,7 +18,7 @@ import {
   post,
   randomly,
   rows,
-} from "./requests.ts";
+} from "./http_cases.ts";
 
 const characters = (bytes: Uint8Array) =>
   Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");

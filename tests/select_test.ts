@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { fills, greet, HELLO, serves, test } from "./common.ts";
+import { fills, greet, HELLO, serves, test } from "./server_tests.ts";
 import {
   connect,
   eventually,
@@ -45,7 +45,7 @@ test("select.ts and util.ts alone serve, and say what is missing", async () => {
   }
   const script = `${dir}/select.ts`;
   {
-    await using server = await start(script, ["--echo", "--bowl", "4"]);
+    await using server = await start(script, ["--echo", "--buffer", "4"]);
     using conn = await connect(server.port);
     assertEquals(await exchange(conn, "hi\n"), "hi\n");
   }

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { fills, greet, serves, test } from "./common.ts";
+import { fills, greet, serves, test } from "./server_tests.ts";
 import { crowds } from "./crowd.ts";
 import { connect, cpuTime, exchange, start } from "./harness.ts";
 

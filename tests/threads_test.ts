@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { HELLO, serves, test } from "./common.ts";
+import { HELLO, serves, test } from "./server_tests.ts";
 import { connect, eventually, exchange, rest, start } from "./harness.ts";
 
 serves("threads.ts");

@@ -1,46 +1,93 @@
 /** What goes over the WebSocket of watch.ts, both ways: one JSON text each. */
-import type { State, Words } from "../words.js";
+import type { Words } from "../models/states.js";
+import type { Span as TimelineSpan } from "../models/timeline.ts";
+
+/** The two clients that whoever looks at the page plays. */
+export type ClientId = "A" | "B";
+export const CLIENT_IDS: ClientId[] = ["A", "B"];
+
+/** Which client a call was about: A, B, an idle one, or one from elsewhere. */
+export type ClientRole = ClientId | "idle" | "other";
+
+/** The threads that are shown: the main one, and those of A and B. */
+export type ThreadId = "" | ClientId;
 
 /** What a page can ask for. */
-export type Wish =
-  | { do: "connect" | "ask" | "leave"; who: Who }
-  | { do: "scene" }
-  | { do: "idle"; by: number }
-  | { do: "load"; on: boolean }
-  | { do: "auto"; on: boolean }
-  | { do: "answer"; script: string; text: string }
-  | { do: "restart"; script: string }
-  | { do: "open"; script: string | null };
+export type Command =
+  | { type: "connect" | "ask" | "leave"; client: ClientId }
+  | { type: "scene" }
+  | { type: "idle"; by: number }
+  | { type: "load"; on: boolean }
+  | { type: "autoAnswer"; on: boolean }
+  | { type: "answer"; script: string; text: string }
+  | { type: "restart"; script: string }
+  | { type: "open"; script: string | null };
 
-export type Who = "A" | "B";
-export const WHO: Who[] = ["A", "B"];
+/** What the server of the page sends. */
+export type Message = Hello | Update | SceneResult | CommandError;
 
-/** Whom something is about: A, B, one who only sits there, or a stranger. */
-export type Whom = Who | "idle" | "other";
+/** The first message. */
+export interface Hello {
+  type: "hello";
+  /** Another one: watch.ts has been started anew. */
+  session: string;
+  models: {
+    script: string;
+    name: Words;
+    canteen: Words;
+    /** Whether each client has a thread of its own. */
+    threadPerClient: boolean;
+    /** Whether somebody types its answers. */
+    typesAnswers: boolean;
+  }[];
+  /** What is answered where nobody types. */
+  defaultAnswer: string;
+}
 
-/**
- * A piece of a thread's time. Times are in ms since the server started. Where
- * more happened than an eye can follow, one piece stands for many.
- */
-export interface Piece {
-  state: State;
-  from: number;
-  to: number;
-  call?: string;
-  whom?: Whom;
-  /** Which client that is, as the server counts them. */
-  client?: number;
-  asked?: string;
-  answered?: string;
-  many?: {
-    /** System calls, and what part of the time went to what. */
-    calls: number;
-    shares: Partial<Record<State, number>>;
+/** What is new, twenty times a second. Times are in ms since watch.ts started. */
+export interface Update {
+  type: "update";
+  time: number;
+  /** By script. */
+  models: Record<string, ModelUpdate>;
+  idle: {
+    wanted: number;
+    /** How many there can be, and the descriptors that bound them. */
+    most: number;
+    descriptors: number;
   };
+  load: boolean;
+  autoAnswer: boolean;
+  /** Whether the scene is being played. */
+  scene: boolean;
+}
+
+/** What is new of one model. */
+export interface ModelUpdate {
+  status: "starting" | "running" | "failed" | "ended";
+  reason?: string;
+  /** Where it listens. */
+  port: number;
+  threads: { thread: ThreadId; spans: Span[]; current?: Span }[];
+  clients: Record<ClientId, ClientState>;
+  /** What A and B have done since the last update, and do no more. */
+  clientSpans: ClientSpan[];
+  idle: { connected: number; reason?: string };
+  /** Whether it waits for somebody to type an answer. */
+  awaitsAnswer: boolean;
+  metrics?: Metrics;
+  /** Only of the script whose code the page shows. */
+  positions?: SourcePosition[];
+  calls?: string[];
+}
+
+/** A span of a thread's time, with the client that its call was about. */
+export interface Span extends TimelineSpan {
+  role?: ClientRole;
 }
 
 /** What a client is doing. `load`: it asks without pause. */
-export type Doing =
+export type ClientStatus =
   | "away"
   | "connecting"
   | "connected"
@@ -49,95 +96,55 @@ export type Doing =
   | "load"
   | "ended";
 
-export interface Visit {
-  is: Doing;
+export interface ClientState {
+  status: ClientStatus;
   since: number;
-  /** For how long it waited for its last answer, in ms. */
+  /** For how long it waited for its last answer. */
   waited?: number;
   /** Why it has ended, or what it was told then. */
-  why?: string;
+  reason?: string;
 }
 
-/** What a client was doing, and does no more. */
-export interface Visited {
-  who: Who;
-  is: Doing;
+/** A span of a client's time. */
+export interface ClientSpan {
+  client: ClientId;
+  status: ClientStatus;
   from: number;
   to: number;
 }
 
-/** Counted while A asks without pause. */
-export interface Figures {
-  /** Whether the script makes its system calls itself: async.ts does not. */
-  own: boolean;
+/** What an answer costs, measured while A asks without pause. */
+export interface Metrics {
+  /** Whether the script makes its system calls itself, and not Deno. */
+  makesOwnCalls: boolean;
   /** System calls for each answer; null while that is not known. */
   calls: number | null;
-  /** Of a server that is not traced: CPU time for each answer, in µs, or null. */
+  /** CPU time in µs for each answer of a server without a trace, or null. */
   cpu: number | null;
-  /** Of the same: how many answers there were in the last seconds. */
+  /** How many answers that server has given in the last seconds. */
   answers: number;
 }
 
-/** A line of the script in which a thread stands. */
-export interface Stand {
+/** A line of the script in which a thread is. */
+export interface SourcePosition {
   line: number;
   /** Whose thread it is; the main one's is empty. */
-  thread: Whom | "";
-  /** In a call, or behind a promise that holds nobody; or it was there last. */
+  thread: ClientRole | "";
+  /** In a call; behind a promise that holds no thread; or the last call. */
   kind: "in" | "promised" | "last";
 }
 
-/** The threads that are shown: the main one, and those of A and of B. */
-export type Thread = "" | Who;
-
-/** What is new of one model. */
-export interface News {
-  status: "starting" | "running" | "cannot" | "ended";
-  why?: string;
-  /** Where it listens. */
-  port: number;
-  threads: { thread: Thread; pieces: Piece[]; now?: Piece }[];
-  clients: Record<Who, Visit>;
-  visited: Visited[];
-  idle: { here: number; why?: string };
-  /** Whether it waits at its keyboard for somebody to answer. */
-  asks: boolean;
-  figures?: Figures;
-  /** Only of the script that the page has opened. */
-  stands?: Stand[];
-  calls?: string[];
+/** For how long the clients of a scene waited, in ms. */
+export interface SceneResult {
+  type: "sceneResult";
+  /** By script. */
+  waits: Record<string, Partial<Record<ClientId, number>>>;
+  /** When each client asked. */
+  asked: Record<ClientId, number>;
 }
 
-/** The first message. */
-export interface Hello {
-  hello: true;
-  /** Another one: the server has been started anew. */
-  session: string;
-  models: { script: string; name: Words; canteen: Words }[];
-  /** What blocking.ts answers by itself. */
-  answer: string;
-}
-
-export interface Tick {
-  tick: true;
-  time: number;
-  news: Record<string, News>;
-  idle: { wanted: number; most: number; descriptors: number };
-  load: boolean;
-  auto: boolean;
-  scene: boolean;
-}
-
-/** Of the last scene, for each model: for how long the clients waited, in ms. */
-export interface Curtain {
-  curtain: Record<string, Partial<Record<Who, number>>>;
-  /** When they asked; who was answered first follows. */
-  asked: Record<Who, number>;
-}
-
-/** What was wrong with a wish, or why it has changed nothing. */
-export interface Refusal {
+/** What was wrong with a command, or why it has changed nothing. */
+export interface CommandError {
+  type: "error";
   error: string;
 }
-
-export type Message = Hello | Tick | Curtain | Refusal;

@@ -1,5 +1,5 @@
 /** compare.ts as a picture: an SVG for light and for dark surroundings. */
-import type { Span } from "./lanes.ts";
+import type { Span } from "../models/timeline.ts";
 import type { Play } from "./scene.ts";
 import {
   busy,
@@ -15,8 +15,14 @@ import {
   type Table,
   ticks,
 } from "./tables.ts";
-import { columns, type Language, type State, STATES, WAIT } from "./words.js";
-import { wrap } from "./sheet.ts";
+import {
+  columns,
+  type Language,
+  type State,
+  STATES,
+  WAIT,
+} from "../models/states.js";
+import { wrap } from "./terminal.ts";
 
 // Plain rules instead of variables: not all that shows SVG knows those.
 const PAPER = {

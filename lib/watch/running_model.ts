@@ -4,12 +4,18 @@
  * not show up in what it measures.
  */
 import { setPriority } from "node:os";
-import { type Client, Lanes, type Span } from "../lanes.ts";
-import { cpuTime, type Model, type Server, short, start } from "../models.ts";
+import { type Client, Lanes, type Span } from "../models/timeline.ts";
+import {
+  cpuTime,
+  type Model,
+  type Server,
+  short,
+  start,
+} from "../models/models.ts";
 import type { Told } from "../trace.ts";
 import { printable } from "../../util.ts";
 import { Crowd, Guest, now, pause } from "./clients.ts";
-import { Digest } from "./digest.ts";
+import { Digest } from "./aggregate.ts";
 import {
   type Figures,
   type News,

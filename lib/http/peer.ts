@@ -3,7 +3,7 @@
  * to requests, within a time, and with a proper end. What a request may look
  * like is in request.ts.
  */
-import { libc, log, Peer, printable } from "../util.ts";
+import { libc, log, Peer, printable } from "../../util.ts";
 import {
   HEADROOM,
   Memory,
@@ -121,7 +121,7 @@ export class Http {
     this.linger = ticks(LINGER);
     if (echo) this.memory = new Memory(bodies * 2 ** 20);
     if (!quiet) this.show = show;
-    Peer.farewell = (why) =>
+    Peer.refusal = (why) =>
       new TextDecoder().decode(
         response(503, TEXT + CLOSE, encode(`${why}\n`)),
       );

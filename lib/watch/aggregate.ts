@@ -1,5 +1,5 @@
 /** Makes few pieces of many: what no eye can follow is counted instead. */
-import type { State } from "../words.js";
+import type { State } from "../models/states.js";
 import type { Piece } from "./messages.ts";
 
 const MANY = 80; // pieces at once, or since the last look while there are many

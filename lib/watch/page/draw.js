@@ -1,14 +1,14 @@
 /** Draws what has been on a canvas: threads and clients, side by side in time. */
 // @ts-check
 /// <reference lib="dom" />
-import { labels, STATES, WAIT } from "../words.js";
+import { labels, STATES, WAIT } from "../../models/states.js";
 import { duration, named } from "./text.js";
 
 /**
- * @typedef {import("../words.js").Language} Language
- * @typedef {import("../words.js").State} State
- * @typedef {import("./messages.ts").Piece} Piece
- * @typedef {import("./messages.ts").Visited} Visited
+ * @typedef {import("../../models/states.js").Language} Language
+ * @typedef {import("../../models/states.js").State} State
+ * @typedef {import("../messages.ts").Piece} Piece
+ * @typedef {import("../messages.ts").Visited} Visited
  */
 /**
  * What is to be seen, and how. Times are in ms, sizes in CSS pixels.

@@ -3,7 +3,7 @@
  * copying it from there to the program. Read from what a thread did until it
  * had one client's message.
  */
-import type { Span } from "./lanes.ts";
+import type { Span } from "../models/timeline.ts";
 
 /** Who does it, in which call, and for how long. */
 export interface Phases {

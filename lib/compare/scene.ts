@@ -4,11 +4,11 @@
  * the same time: once with its trace, which tells what its threads do, and once
  * without, for what that costs and how long a client waits.
  */
-import { type Span, threads } from "./lanes.ts";
-import { cpuTime, type Model, type Server, start } from "./models.ts";
+import { type Span, threads } from "../models/timeline.ts";
+import { cpuTime, type Model, type Server, start } from "../models/models.ts";
 import { type Phases, phases } from "./phases.ts";
-import type { Told } from "./trace.ts";
-import type { Words } from "./words.js";
+import type { Told } from "../trace.ts";
+import type { Words } from "../models/states.js";
 
 /** A client's own clock. Times are in ms since the clients connected. */
 export interface Visit {

@@ -4,9 +4,9 @@
  * Format (JSON, "traceEvents"). Times are in µs.
  */
 import type { Play } from "./scene.ts";
-import type { Told } from "./trace.ts";
+import type { Told } from "../trace.ts";
 import { CLIENTS } from "./tables.ts";
-import type { Language } from "./words.js";
+import type { Language } from "../models/states.js";
 
 interface Event {
   /** M: a name; X: complete, with its duration; b, e: begin and end. */

@@ -1,7 +1,7 @@
 /** The page of watch.ts, its WebSocket, and what is done for who presses what. */
-import type { Model } from "../models.ts";
+import type { Model } from "../models/models.ts";
 import { now, pause } from "./clients.ts";
-import { ANSWER, Live } from "./live.ts";
+import { ANSWER, Live } from "./running_model.ts";
 import {
   type Curtain,
   type Hello,
@@ -11,7 +11,7 @@ import {
   type Who,
   type Wish,
 } from "./messages.ts";
-import { understood } from "./wishes.ts";
+import { understood } from "./commands.ts";
 
 const TICK = 50; // ms from one message to the next
 const TURN = 40; // ms for which one untraced server is asked without pause

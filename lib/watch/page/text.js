@@ -1,13 +1,13 @@
 /** What the page says, in English and in Chinese. */
 // @ts-check
-import { labels, STATES } from "../words.js";
+import { labels, STATES } from "../../models/states.js";
 
 /**
- * @typedef {import("../words.js").Language} Language
- * @typedef {import("./messages.ts").Piece} Piece
- * @typedef {import("./messages.ts").Visit} Visit
- * @typedef {import("./messages.ts").Whom} Whom
- * @typedef {import("./messages.ts").Who} Who
+ * @typedef {import("../../models/states.js").Language} Language
+ * @typedef {import("../messages.ts").Piece} Piece
+ * @typedef {import("../messages.ts").Visit} Visit
+ * @typedef {import("../messages.ts").Whom} Whom
+ * @typedef {import("../messages.ts").Who} Who
  */
 
 /** The texts of elements, by their `data-text`; names by `data-name`. */
@@ -105,7 +105,7 @@ export const keys = (language) =>
     [key, words],
   ) => [
     /** @type {string} */ (key),
-    /** @type {import("../words.js").Words} */ (words)[language],
+    /** @type {import("../../models/states.js").Words} */ (words)[language],
   ]);
 
 /** @param {Whom | "" | undefined} whom @param {Language} language */
@@ -197,7 +197,7 @@ export const condition = (status, why, language) =>
     ended: { en: `it has ended: ${why}`, zh: `它结束了：${why}` },
   })[status][language];
 
-/** @param {import("./messages.ts").Figures} figures
+/** @param {import("../messages.ts").Figures} figures
  * @param {Language} language */
 export function figured({ own, calls, cpu }, language) {
   const en = language === "en";
@@ -264,7 +264,7 @@ export function sum(who, answered, waits, language) {
 }
 
 /** What the state is called on its own.
- * @param {import("../words.js").State} state @param {Language} language */
+ * @param {import("../../models/states.js").State} state @param {Language} language */
 export const legend = (state, language) => STATES[state].legend[language];
 
 /** Errors of the server in the reader's language, where they are common.

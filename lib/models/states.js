@@ -156,19 +156,3 @@ export function labels({ state, call }, language, whom) {
   }[language];
   return [whole + alone[0], place + alone[1], whole, place];
 }
-
-/** The columns that a terminal gives to a text: Chinese signs take two.
- * @param {string} text */
-export function columns(text) {
-  let sum = 0;
-  for (const char of text) {
-    if (/\p{Mark}/u.test(char)) continue;
-    // CJK, its punctuation, and full-width forms.
-    sum +=
-      /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u
-          .test(char)
-        ? 2
-        : 1;
-  }
-  return sum;
-}

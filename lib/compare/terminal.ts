@@ -1,5 +1,5 @@
 /** How compare.ts shows it at a terminal, whatever its size. */
-import type { Span } from "./lanes.ts";
+import type { Span } from "../models/timeline.ts";
 import type { Play } from "./scene.ts";
 import {
   busy,
@@ -23,7 +23,7 @@ import {
   type State,
   STATES,
   WAIT,
-} from "./words.js";
+} from "../models/states.js";
 
 /** What there is to draw on. */
 export interface Paper {

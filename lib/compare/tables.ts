@@ -1,5 +1,5 @@
 /** What compare.ts says in tables and captions, for a terminal and a picture. */
-import type { Span } from "./lanes.ts";
+import type { Span } from "../models/timeline.ts";
 import type { Play } from "./scene.ts";
 import {
   labels,
@@ -7,7 +7,7 @@ import {
   type State,
   STATES,
   type Words,
-} from "./words.js";
+} from "../models/states.js";
 
 /** Rows under a head; the first column is the script's name. */
 export interface Table {

@@ -13,22 +13,22 @@ import {
   SMALL,
   thread as drawThread,
 } from "./draw.js";
-import { KEPT, Past } from "./past.js";
+import { KEPT, Past } from "./history.js";
 import * as words from "./text.js";
-import { STATES, WAIT } from "../words.js";
+import { STATES, WAIT } from "../../models/states.js";
 
 /**
- * @typedef {import("../words.js").Language} Language
- * @typedef {import("../words.js").State} State
- * @typedef {import("./messages.ts").Wish} Wish
- * @typedef {import("./messages.ts").Who} Who
- * @typedef {import("./messages.ts").Thread} Thread
- * @typedef {import("./messages.ts").Message} Message
- * @typedef {import("./messages.ts").Hello} Hello
- * @typedef {import("./messages.ts").Tick} Tick
- * @typedef {import("./messages.ts").News} News
- * @typedef {import("./messages.ts").Piece} Piece
- * @typedef {import("./messages.ts").Visited} Visited
+ * @typedef {import("../../models/states.js").Language} Language
+ * @typedef {import("../../models/states.js").State} State
+ * @typedef {import("../messages.ts").Wish} Wish
+ * @typedef {import("../messages.ts").Who} Who
+ * @typedef {import("../messages.ts").Thread} Thread
+ * @typedef {import("../messages.ts").Message} Message
+ * @typedef {import("../messages.ts").Hello} Hello
+ * @typedef {import("../messages.ts").Tick} Tick
+ * @typedef {import("../messages.ts").News} News
+ * @typedef {import("../messages.ts").Piece} Piece
+ * @typedef {import("../messages.ts").Visited} Visited
  */
 
 const LATE = 200; // ms: what is drawn is complete by then
@@ -763,7 +763,7 @@ function mark({ news }) {
 
 // -------------------------------------------------------------------- predict
 
-/** @type {{ curtain: import("./messages.ts").Curtain,
+/** @type {{ curtain: import("../messages.ts").Curtain,
  *   guesses: Record<string, Who> } | undefined} */
 let outcome;
 /** @type {Record<string, Who>} */

@@ -1,0 +1,198 @@
+/**
+ * The models: what each is called, in English and in Chinese, what is special
+ * about it, and how its script is started to be watched.
+ */
+import type { Words } from "./states.js";
+
+/** One way to wait, and the script that shows it. */
+export interface Model {
+  /** `select.ts`, at the top level. */
+  script: string;
+  name: Words;
+  /** What the model is in the canteen. */
+  canteen: Words;
+  /** Whether the model is shown where nobody has named it. */
+  shownByDefault: boolean;
+  /** What a client sends. */
+  message: string;
+  /** Whether the script makes the system calls itself, and not Deno. */
+  makesOwnCalls: boolean;
+  /** Whether each client has a thread of its own, which takes time to start. */
+  threadPerClient?: true;
+  /** Flags for a scene with so many seconds from one event to the next. */
+  sceneFlags?: (beat: number) => string[];
+  /** Flags to be watched with hundreds of idle clients. */
+  watchFlags?: string[];
+  /** How many beats the server stays away, if it comes back by the clock. */
+  intervalBeats?: number;
+  /** What is typed into the server's terminal for each answer. */
+  typedAnswer?: string;
+  /** What its thread does when it is in no call for a while. */
+  idleState?: "playing" | "free";
+}
+
+const message = "is it ready?\n";
+
+export const models: Model[] = [
+  {
+    script: "blocking.ts",
+    name: { en: "Blocking I/O", zh: "阻塞 I/O" },
+    canteen: {
+      en: "you queue, and stand there until the food is on your tray",
+      zh: "你排队，站在窗口前，饭没到手就不走",
+    },
+    shownByDefault: true,
+    typedAnswer: "here you are",
+    message,
+    makesOwnCalls: true,
+  },
+  {
+    script: "threads.ts",
+    name: {
+      en: "Blocking I/O with a thread for each client",
+      zh: "阻塞 I/O，每个客户端一个线程",
+    },
+    canteen: {
+      en:
+        "you send a friend to every window, and each stands there until the food is on the tray",
+      zh: "每个窗口派一个朋友去，各自站着，饭没到手就不走",
+    },
+    shownByDefault: true,
+    threadPerClient: true,
+    watchFlags: ["--threads", "32"], // 7 MB each, and twice
+    message,
+    makesOwnCalls: true,
+    idleState: "free",
+  },
+  {
+    script: "nonblocking.ts",
+    name: { en: "Non-blocking I/O", zh: "非阻塞 I/O" },
+    canteen: {
+      en:
+        "you go out to play, and come back every so often to ask: is it ready?",
+      zh: "你出去玩，隔一会儿回来问一句：好了吗？",
+    },
+    shownByDefault: true,
+    sceneFlags: (beat) => ["--interval", `${beat * 0.75}`],
+    intervalBeats: 0.75,
+    message,
+    makesOwnCalls: true,
+    idleState: "playing",
+  },
+  {
+    script: "select.ts",
+    name: {
+      en: "Multiplexed I/O with select(2)",
+      zh: "多路复用 I/O，select(2)",
+    },
+    canteen: {
+      en:
+        "you leave a number; the server at the counter keeps at most 1024, and must go through the whole list each time something is ready",
+      zh: "你留个号码；阿姨的本子只有 1024 格，每次有饭好了都得从头翻一遍",
+    },
+    shownByDefault: true,
+    message,
+    makesOwnCalls: true,
+  },
+  {
+    script: "poll.ts",
+    name: { en: "Multiplexed I/O with poll(2)", zh: "多路复用 I/O，poll(2)" },
+    canteen: {
+      en:
+        "you leave a number, as with select, but the list is as long as you like. The server still goes through all of it each time",
+      zh: "也是留个号码，只是本子要多长有多长；每次还是得从头翻一遍",
+    },
+    shownByDefault: true,
+    message,
+    makesOwnCalls: true,
+  },
+  {
+    script: "epoll.ts",
+    name: { en: "Multiplexed I/O with epoll(7)", zh: "多路复用 I/O，epoll(7)" },
+    canteen: {
+      en: "you leave your name. When it is ready, you are called, and only you",
+      zh: "你留下名字：饭好了她就叫你，而且只叫你",
+    },
+    shownByDefault: true,
+    message,
+    makesOwnCalls: true,
+  },
+  {
+    script: "epoll_http.ts",
+    name: {
+      en: "Multiplexed I/O with epoll(7), as an HTTP server",
+      zh: "多路复用 I/O，epoll(7)，HTTP 服务器",
+    },
+    canteen: {
+      en: "you leave your name. When it is ready, you are called, and only you",
+      zh: "你留下名字：饭好了她就叫你，而且只叫你",
+    },
+    shownByDefault: false,
+    message: "GET / HTTP/1.1\r\nHost: canteen\r\n\r\n",
+    makesOwnCalls: true,
+  },
+  {
+    script: "signal.ts",
+    name: { en: "Signal-driven I/O", zh: "信号驱动 I/O" },
+    canteen: {
+      en: "your phone rings when something is ready; you walk over and look",
+      zh: "有什么好了你的手机就响；你走过去看看",
+    },
+    shownByDefault: true,
+    message,
+    makesOwnCalls: true,
+    idleState: "free",
+  },
+  {
+    script: "async.ts",
+    name: {
+      en: "Asynchronous I/O, by the runtime",
+      zh: "异步 I/O，由运行时来做",
+    },
+    canteen: {
+      en:
+        "you ask Deno to bring it; your promise resolves when it is on the table",
+      zh: "你请 Deno 端来；饭上了桌，你的 promise 就兑现",
+    },
+    shownByDefault: true,
+    message,
+    makesOwnCalls: false,
+    idleState: "free",
+  },
+  {
+    script: "io_uring.ts",
+    name: {
+      en: "Asynchronous I/O, by the kernel",
+      zh: "异步 I/O，由内核来做",
+    },
+    canteen: {
+      en: "you put an empty tray on the belt; it comes back filled",
+      zh: "你把空盘子放上传送带；它回来时已经盛好了",
+    },
+    shownByDefault: true,
+    message,
+    makesOwnCalls: true,
+  },
+];
+
+/** `select` of `select.ts`. */
+export function shortName(script: string): string {
+  return script.replace(/\.ts$/, "");
+}
+
+/**
+ * The models that are named, separated by commas, with or without `.ts`; `all`
+ * names those that are shown by default. Throws a line that says which is unknown.
+ */
+export function chosenModels(only: string): Model[] {
+  const names = only.split(",").map((name) => shortName(name.trim()));
+  const known = models.map(({ script }) => shortName(script));
+  for (const name of names) {
+    if (name === "all" || known.includes(name)) continue;
+    throw new Error(`--only takes ${known.join(", ")}, not "${name}"`);
+  }
+  return models.filter(({ script, shownByDefault }) =>
+    names.includes(shortName(script)) ||
+    (shownByDefault && names.includes("all"))
+  );
+}

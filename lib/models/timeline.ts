@@ -1,0 +1,282 @@
+/**
+ * Turns the events of a trace into one timeline per thread: event by event, as
+ * they come, so that it serves a scene that is over as well as a live one.
+ */
+import type { TraceEvent } from "../trace.ts";
+import type { State } from "./states.js";
+
+/** A span of a thread's time, from one ms to another. */
+export interface Span {
+  state: State;
+  from: number;
+  to: number;
+  /** The call that the thread was in, or the promise that was resolved. */
+  call?: string;
+  /** The arguments of the call, and what it brought, as the trace has them. */
+  args?: string;
+  outcome?: string;
+  error?: string;
+  /** The line of the script that made the call: `select.ts:47`. */
+  source?: string;
+  /** Which client the call was about: 0 was accepted first. */
+  client?: number;
+  /** Which requests of io_uring were completed: `RECV`. */
+  ops?: string[];
+  /** Set where one span stands for many that follow each other. */
+  many?: {
+    /** How many system calls there were. */
+    calls: number;
+    /** The share of the time that each state took: 0 to 1. */
+    shares: Partial<Record<State, number>>;
+  };
+}
+
+/** A client as the server knows it. */
+export interface Client {
+  /** Which client it is: 0 was accepted first. */
+  index: number;
+  /** Its descriptor in the server, or its address where Deno has that. */
+  key: string;
+  /** Its own port, where a call has returned it. */
+  port?: number;
+}
+
+/**
+ * A thread that has been in a call for so many ms is taken to be asleep. Even a
+ * call of a few µs takes longer where another thread has the CPU.
+ */
+const SLEEP = 5;
+/** Between two calls that are so many ms apart the script did not work. */
+const GAP = 10;
+
+/** Calls that can sleep until one peer has something, or room. */
+const FOR_ONE = ["recv", "send", "read"];
+/** Calls that can sleep until anybody comes, or has something. */
+const FOR_ALL = ["accept4", "select", "poll", "epoll_wait", "io_uring_enter"];
+
+/**
+ * The state of a thread that has been in that call for long. Where an `idleState`
+ * is known, none of its calls can sleep: the thread had no CPU.
+ */
+function sleepState(call: string, idleState: State): State {
+  if (idleState !== "other") return "other";
+  if (FOR_ONE.includes(call)) return "one";
+  return FOR_ALL.includes(call) ? "all" : "other";
+}
+
+/**
+ * Whether the call waits for an answer that is typed. The thread sleeps in Deno's
+ * epoll_wait then, but the program serves no other client.
+ */
+function isKeyboardRead({ call, args }: TraceEvent): boolean {
+  return call === "read" && args === "0";
+}
+
+/** What one thread does. */
+export class ThreadTimeline {
+  /** Whether the thread has ended with its client. */
+  ended = false;
+  #lastTime: number; // of the last event
+  #call: TraceEvent | null = null; // the call that the thread is in
+  #client?: number; // that the call is about
+
+  /** `idleState`: the state of the thread when it is in no call for a while. */
+  constructor(
+    readonly thread: string,
+    readonly idleState: State,
+    firstEvent: TraceEvent,
+  ) {
+    this.#lastTime = firstEvent.time;
+  }
+
+  /** What the thread does at that time, after all events so far. */
+  current(time: number): Span {
+    const from = this.#lastTime;
+    const to = Math.max(time, from);
+    if (!this.#call) {
+      return { state: to - from > GAP ? this.idleState : "other", from, to };
+    }
+    const { call, args, source } = this.#call;
+    const span = { from, to, call, args, source, client: this.#client };
+    if (isKeyboardRead(this.#call)) return { ...span, state: "one" };
+    if (to - from <= SLEEP) return { ...span, state: "other" };
+    return { ...span, state: sleepState(call, this.idleState) };
+  }
+
+  /** Takes an event of this thread; returns the spans that it completes. */
+  push(event: TraceEvent, client?: number): Span[] {
+    if (event.phase === "call") return this.#called(event, client);
+    if (isKeyboardRead(event)) {
+      this.#call = null;
+      return [
+        this.#span({ ...about(event, client), state: "one" }, event.time),
+      ];
+    }
+    return event.promised
+      ? this.#resolved(event, client)
+      : this.#returned(event, client);
+  }
+
+  #called(event: TraceEvent, client?: number): Span[] {
+    if (event.promised && !isKeyboardRead(event)) return []; // holds no thread
+    this.#call = event;
+    this.#client = client;
+    return this.#gap(event.time);
+  }
+
+  #resolved(event: TraceEvent, client?: number): Span[] {
+    // A timer of 10 ms that hardly ticked: the thread was not free meanwhile.
+    const { time, error, waited = 0, ticks = 0 } = event;
+    const busy = waited > 10 * GAP && ticks * 50 < waited;
+    const spans = this.#gap(time, busy);
+    if (error) return spans;
+    return [
+      ...spans,
+      this.#span({ ...about(event, client), state: "resolved" }, time),
+    ];
+  }
+
+  #returned(event: TraceEvent, client?: number): Span[] {
+    const { call, time, result, error, held = 0, requests } = event;
+    const source = this.#call?.source ?? event.source;
+    this.#call = null;
+    const spans = this.#gap(time - held);
+    const ops = requests?.filter(({ result = -1 }) => result > 0)
+      .map(({ op }) => op);
+    const span = { ...about(event, client), source, ops };
+    if (error === "EAGAIN") {
+      spans.push(this.#span({ ...span, state: "asking" }, time));
+      return spans;
+    }
+    const slept = held > SLEEP;
+    if (slept) {
+      const state = sleepState(call, this.idleState);
+      spans.push(this.#span({ ...span, state }, time));
+    }
+    // A call that slept until there was something has then copied it.
+    const work = workOf(call, result, ops);
+    if (work || !slept) {
+      spans.push(this.#span({ ...span, state: work ?? "other" }, time));
+    }
+    return spans;
+  }
+
+  /** The span from the last event to that time. */
+  #span(span: Omit<Span, "from" | "to">, to: number): Span {
+    const from = this.#lastTime;
+    this.#lastTime = Math.max(from, to); // clocks are read one after the other
+    return { ...span, from, to: this.#lastTime };
+  }
+
+  /** The span in which the thread was in no call, if there is one. */
+  #gap(to: number, busy = false): Span[] {
+    if (to <= this.#lastTime) return [];
+    const long = to - this.#lastTime > GAP && !busy;
+    return [this.#span({ state: long ? this.idleState : "other" }, to)];
+  }
+}
+
+function about({ call, args, outcome, error }: TraceEvent, client?: number) {
+  return { call, args, outcome, error, client };
+}
+
+/** What a call that has returned did in its last moment. */
+function workOf(
+  call: string,
+  result: TraceEvent["result"],
+  ops: string[] = [],
+): State | undefined {
+  const some = Number(result) > 0;
+  if (call === "accept4") return some ? "accepting" : undefined;
+  if (call === "recv" || call === "send") return some ? "copying" : undefined;
+  if (ops.some((op) => op === "RECV" || op === "SEND")) return "copying";
+  if (ops.includes("ACCEPT")) return "accepting";
+}
+
+/** What all threads of a server do, and for which of its clients. */
+export class Timeline {
+  /** By the name of the thread; the main one's is empty. */
+  readonly threads = new Map<string, ThreadTimeline>();
+  /** The clients that are connected and accepted, by their key. */
+  readonly clients = new Map<string, Client>();
+  #accepted = 0;
+
+  /** `idleState`: the main thread's state when it is in no call for a while. */
+  constructor(readonly idleState: State = "other") {}
+
+  /** Takes the next event: whose it is, and the spans that it completes. */
+  push(event: TraceEvent): { thread: ThreadTimeline; spans: Span[] } {
+    const { thread: name = "", call, phase } = event;
+    let thread = this.threads.get(name);
+    if (!thread) {
+      thread = new ThreadTimeline(name, name ? "other" : this.idleState, event);
+      this.threads.set(name, thread);
+    }
+    const key = event.args.split(", ")[0];
+    const client = isKeyboardRead(event)
+      ? [...this.clients.values()].at(-1) // it is to get what is typed
+      : this.clients.get(key);
+    if (phase === "return") this.#learnClients(event, client);
+    const spans = thread.push(event, client?.index);
+
+    const ended = call === "read" &&
+      (event.result === null || event.error !== undefined);
+    const left = call === "close" || (event.promised && ended);
+    if (phase === "return" && left && client) {
+      this.clients.delete(key);
+      if (name) thread.ended = true; // the thread of a client ends with it
+    }
+    return { thread, spans };
+  }
+
+  /** Who was accepted by a call that has returned, and what it tells of a client. */
+  #learnClients(event: TraceEvent, client?: Client) {
+    const { call, result, port, requests = [] } = event;
+    if (call === "accept4" && Number(result) > 0) {
+      this.#accept(`${result}`, port);
+    } else if (call === "accept" && result) {
+      this.#accept(`${result}`, port);
+    } else if (call === "getpeername" && client) {
+      client.port ??= port;
+    }
+    for (const { op, result = -1 } of requests) {
+      if (op === "ACCEPT" && result >= 0) this.#accept(`${result}`);
+    }
+  }
+
+  #accept(key: string, port?: number) {
+    this.clients.set(key, { index: this.#accepted++, key, port });
+  }
+}
+
+/**
+ * The threads of a server from one time to another, each without holes, from the
+ * events until then; the main thread first.
+ */
+export function threadSpans(
+  events: TraceEvent[],
+  idleState: State | undefined,
+  from: number,
+  to: number,
+): { thread: string; spans: Span[] }[] {
+  const timeline = new Timeline(idleState);
+  const found = new Map<ThreadTimeline, Span[]>();
+  for (const event of events) {
+    if (event.time > to) break;
+    const { thread, spans } = timeline.push(event);
+    const earlier = found.get(thread);
+    if (earlier) earlier.push(...spans);
+    else found.set(thread, spans);
+  }
+  const threads = [...found].map(([thread, spans]) => {
+    if (!thread.ended) spans.push(thread.current(to));
+    const seen = spans.filter((span) => span.to >= from && span.from <= to);
+    const cut = seen.map((span) => ({
+      ...span,
+      from: Math.max(span.from, from),
+      to: Math.min(span.to, to),
+    }));
+    return { thread: thread.thread, spans: cut };
+  });
+  return threads.filter(({ spans }) => spans.length > 0);
+}

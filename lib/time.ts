@@ -1,0 +1,16 @@
+/** The clock of traces and of clients, and times as a text. */
+
+/** Now, in ms since 1970, as the events of a trace have it. */
+export function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** Resolves after so many ms. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** `0.2 ms`, `653 ms`: decimals only below 10 ms. */
+export function formatMs(ms: number, decimals = 1): string {
+  return `${ms.toFixed(ms < 10 ? decimals : 0)} ms`;
+}
