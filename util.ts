@@ -13,7 +13,14 @@ import {
   highestDescriptor,
   sockaddr,
 } from "./lib/listener.ts";
-import { log, printable, say, sleep, warnCannotAccept } from "./lib/output.ts";
+import {
+  log,
+  printable,
+  quiet,
+  say,
+  sleep,
+  warnCannotAccept,
+} from "./lib/output.ts";
 
 export {
   COUNT,
@@ -133,9 +140,10 @@ export class Peer {
 
   /** Prints a message, escaped, unless --quiet: its pieces as they come. */
   show(message: Uint8Array, label = this.name) {
+    if (quiet) return; // to decode costs as much as to receive
     this.#decoder ??= new TextDecoder("utf-8", { ignoreBOM: true });
     const text = this.#decoder.decode(message, { stream: true });
-    if (text) log(`${label}: ${printable(text)}`);
+    if (text) say(`${label}: ${printable(text)}`);
   }
 
   /** Tells a client why it cannot stay, and closes it. */

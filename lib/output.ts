@@ -3,7 +3,8 @@
 /** The script's file name: `select.ts`. A Worker has no main module. */
 export const script = decodeURI(Deno.mainModule ?? location.href)
   .replace(/.*\//, "");
-const quiet = Deno.args.includes("--quiet");
+/** Whether --quiet is given. */
+export const quiet = Deno.args.includes("--quiet");
 const NEWLINE = 10;
 const PIPE_BUF = 4096;
 const SIGPIPE = 13;
