@@ -22,14 +22,8 @@ import {
   warnCannotAccept,
 } from "./lib/output.ts";
 
-export {
-  COUNT,
-  denoCommand,
-  flags,
-  PORT,
-  serverFlags,
-  stdin,
-} from "./lib/cli.ts";
+export { COUNT, flags, PORT, serverFlags } from "./lib/cli.ts";
+export { denoCommand, stdin } from "./lib/cli.ts";
 export { errno, interrupted, strerror } from "./lib/libc.ts";
 export { address, authority, descriptor, listen } from "./lib/listener.ts";
 export { fail, log, print, printable, reason, say } from "./lib/output.ts";
