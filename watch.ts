@@ -10,12 +10,12 @@
  */
 import { chosenModels } from "./lib/models/models.ts";
 import { WatchServer } from "./lib/watch/server.ts";
-import { fail, flags, printable, reason, say, warn } from "./util.ts";
+import { fail, flags, PORT, printable, reason, say, warn } from "./util.ts";
 
 const given = flags("shows all models live, in the browser", {
   only: ["all", "which ones, such as select,poll"],
   beat: [1, "seconds from one event of the scene to the next"],
-  port: [8088, "port of the page; 0 lets the system choose"],
+  port: [8088, "port of the page; 0 lets the system choose", PORT],
   open: [false, "opens the browser"],
 });
 
