@@ -8,20 +8,20 @@
  * Every model runs as a process of its own, with its trace. What the page shows
  * comes from that trace, and the clients are real ones.
  */
-import { pick } from "./lib/models/models.ts";
-import { House } from "./lib/watch/server.ts";
-import { fail, flags, printable, reason, say, warn } from "./util.ts";
+import { chosenModels } from "./lib/models/models.ts";
+import { WatchServer } from "./lib/watch/server.ts";
+import { fail, flags, PORT, printable, reason, say, warn } from "./util.ts";
 
 const given = flags("shows all models live, in the browser", {
   only: ["all", "which ones, such as select,poll"],
   beat: [1, "seconds from one event of the scene to the next"],
-  port: [8088, "port of the page; 0 lets the system choose"],
+  port: [8088, "port of the page; 0 lets the system choose", PORT],
   open: [false, "opens the browser"],
 });
 
 let models;
 try {
-  models = pick(given.only);
+  models = chosenModels(given.only);
 } catch (error) {
   fail(`${printable((error as Error).message)}; see --help`, 2);
 }
@@ -32,7 +32,7 @@ for (const name of ["net", "run", "read", "ffi", "env"] as const) {
   }
 }
 
-let house: House | null = null;
+let watchServer: WatchServer | null = null;
 try {
   const server: Deno.HttpServer<Deno.NetAddr> = Deno.serve({
     hostname: "127.0.0.1", // nobody else's: it starts processes
@@ -42,9 +42,9 @@ try {
       if (given.open) open(`http://127.0.0.1:${port}/`);
     },
   }, (request) =>
-    house?.handle(request, server.addr.port) ??
+    watchServer?.handle(request, server.addr.port) ??
       new Response("not yet\n", { status: 503 }));
-  house = new House(models, given.beat);
+  watchServer = new WatchServer(models, given.beat);
 } catch (error) {
   const inUse = error instanceof Deno.errors.AddrInUse;
   const why = reason(error) + (inUse ? "; try --port 0" : "");

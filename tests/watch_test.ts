@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, equal } from "@std/assert";
-import type { Hello, Message, Tick, Wish } from "../lib/watch/messages.ts";
+import type { Command, Hello, Message, Update } from "../lib/watch/messages.ts";
 import {
   connect,
   eventually,
@@ -52,7 +52,7 @@ const alive = (pid: number) => {
 /** Stands in for the page. */
 class Page implements Disposable {
   hello?: Hello;
-  tick?: Tick;
+  update?: Update;
   errors: string[] = [];
   #socket: WebSocket;
 
@@ -64,29 +64,29 @@ class Page implements Disposable {
     this.#socket = Reflect.construct(WebSocket, [url, { headers }]);
     this.#socket.addEventListener("message", ({ data }) => {
       const message: Message = JSON.parse(data);
-      if ("hello" in message) this.hello = message;
-      else if ("tick" in message) this.tick = message;
-      else if ("error" in message) this.errors.push(message.error);
+      if (message.type === "hello") this.hello = message;
+      if (message.type === "update") this.update = message;
+      if (message.type === "error") this.errors.push(message.error);
     });
   }
 
-  say(data: string | Uint8Array<ArrayBuffer>) {
+  send(data: string | Uint8Array<ArrayBuffer>) {
     this.#socket.send(data);
   }
 
-  wish(wish: Wish) {
-    this.say(JSON.stringify(wish));
+  command(command: Command) {
+    this.send(JSON.stringify(command));
   }
 
-  async until(what: string, check: (tick: Tick) => boolean) {
-    await eventually(() => !!this.tick && check(this.tick), what);
+  async until(what: string, check: (update: Update) => boolean) {
+    await eventually(() => !!this.update && check(this.update), what);
   }
 
   async open() {
     await this.until(
       "all run",
-      ({ news }) =>
-        Object.values(news).every(({ status }) => status === "running"),
+      ({ models }) =>
+        Object.values(models).every(({ status }) => status === "running"),
     );
   }
 
@@ -162,13 +162,15 @@ test("other sites get 403", async () => {
     [200, "/", [own]],
     [200, "/", [`host: localhost:${port}`, origin(`localhost:${port}`)]],
     [200, "/source/select.ts", [own]],
-    [200, "/words.js", [own]],
+    [200, "/models/states.js", [own]],
+    [200, "/watch/page/page.js", [own]],
+    [200, "/watch/page/style.css", [own]],
     [403, "/", [`host: canteen.example:${port}`]],
     [403, "/", ["host: 127.0.0.1:1"]],
     [403, "/", [own, "origin: https://canteen.example"]],
     [403, "/", [own, "origin: null"]],
     [403, "/", [own, origin(`localhost:${port}`)]],
-    [403, "/page.js", [own, "origin: https://canteen.example"]],
+    [403, "/watch/page/page.js", [own, "origin: https://canteen.example"]],
     [403, "/live", [own, ...socket]],
     [403, "/live", [own, "origin: https://canteen.example", ...socket]],
     [403, "/live", [
@@ -181,7 +183,12 @@ test("other sites get 403", async () => {
     [404, "/source/watch.ts", [own]],
     [404, "/source/../util.ts", [own]],
     [404, "/source/%2e%2e/util.ts", [own]],
-    [404, "/messages.ts", [own]],
+    [404, "/watch/messages.ts", [own]],
+    [404, "/watch/page/../messages.ts", [own]],
+    [404, "/watch/page/%2e%2e/messages.ts", [own]],
+    [404, "/watch/page/..%2fmessages.ts", [own]],
+    [404, "/watch/page/nothing.js", [own]],
+    [404, "/models/models.ts", [own]],
   ];
   for (const [status, path, head] of cases) {
     using conn = await connect(port);
@@ -212,53 +219,55 @@ test("wrong messages get an answer and change nothing", async () => {
     "[]",
     '"connect"',
     "{}",
-    '{"do":"rm"}',
-    '{"do":"__proto__"}',
-    '{"do":"connect"}',
-    '{"do":"connect","who":"C"}',
-    '{"do":"connect","who":["A"]}',
-    '{"do":"connect","who":"A","port":22}',
-    '{"do":"idle","by":1000000}',
-    '{"do":"idle","by":-100}',
-    '{"do":"load","on":1}',
-    '{"do":"answer","script":"select.ts","text":"a\\nb"}',
-    '{"do":"answer","script":"select.ts","text":"nobody asks"}',
-    '{"do":"open","script":"../../etc/passwd"}',
-    '{"do":"restart","script":"select.ts"}',
-    '{"do":"ask","who":"A"}',
+    '{"type":"rm"}',
+    '{"type":"__proto__"}',
+    '{"type":"connect"}',
+    '{"type":"connect","client":"C"}',
+    '{"type":"connect","client":["A"]}',
+    '{"type":"connect","client":"A","port":22}',
+    '{"type":"idle","by":1000000}',
+    '{"type":"idle","by":-100}',
+    '{"type":"load","on":1}',
+    '{"type":"answer","script":"select.ts","text":"a\\nb"}',
+    '{"type":"answer","script":"select.ts","text":"nobody asks"}',
+    '{"type":"open","script":"../../etc/passwd"}',
+    '{"type":"restart","script":"select.ts"}',
+    '{"type":"ask","client":"A"}',
     " ".repeat(2000),
     new Uint8Array([123, 125]),
   ];
   for (const [i, message] of wrong.entries()) {
-    page.say(message);
+    page.send(message);
     await eventually(
       () => page.errors.length === i + 1,
       `${message}: no answer`,
     );
     assertMatch(page.errors[i], /^[^\n]{5,200}$/);
   }
-  const { time } = page.tick!;
-  await page.until("a tick", (tick) => tick.time > time);
-  const { news, idle, load, auto, scene } = page.tick!;
-  const { clients } = news["select.ts"];
-  assertEquals([clients.A.is, clients.B.is, idle.wanted], ["away", "away", 0]);
-  assertEquals([load, auto, scene], [false, true, false]);
+  const { time } = page.update!;
+  await page.until("an update", (update) => update.time > time);
+  const { models, idle, load, autoAnswer, scene } = page.update!;
+  const { A, B } = models["select.ts"].clients;
+  assertEquals([A.status, B.status, idle.wanted], ["away", "away", 0]);
+  assertEquals([load, autoAnswer, scene], [false, true, false]);
 });
 
-test("A and B are clients of the kernel's, and told by the trace", async () => {
+test("A and B are real clients, and the trace shows them", async () => {
   await using server = await watch([
     "--only",
     ioUring ? "select,io_uring" : "select",
   ]);
   using page = new Page(server);
   await page.open();
-  page.wish({ do: "open", script: "select.ts" });
-  page.wish({ do: "connect", who: "A" });
-  page.wish({ do: "ask", who: "A" });
+  page.command({ type: "open", script: "select.ts" });
+  page.command({ type: "connect", client: "A" });
+  page.command({ type: "ask", client: "A" });
   await page.until(
     "A is answered",
-    ({ news }) =>
-      Object.values(news).every(({ clients }) => clients.A.is === "answered"),
+    ({ models }) =>
+      Object.values(models).every(({ clients }) =>
+        clients.A.status === "answered"
+      ),
   );
   const source = await Deno.readTextFile(
     new URL("../select.ts", import.meta.url),
@@ -266,14 +275,17 @@ test("A and B are clients of the kernel's, and told by the trace", async () => {
   const line = source.split("\n").findIndex((line) =>
     line.includes("= select(")
   );
-  await page.until("the trace has it, and the server sleeps again", (tick) => {
-    const { calls = [], stands = [], threads } = tick.news["select.ts"];
-    const has = (call: RegExp) => calls.some((line) => call.test(line));
-    return has(/recv\(\d+, 13 bytes/) &&
-      has(/send\(\d+, 10 bytes "hello sir\\n"/) &&
-      equal(stands, [{ line: line + 1, thread: "", kind: "in" }]) &&
-      equal(threads.map(({ now }) => now?.state), ["all"]);
-  });
+  await page.until(
+    "the trace has it, and the server sleeps again",
+    ({ models }) => {
+      const { calls = [], positions = [], threads } = models["select.ts"];
+      const has = (call: RegExp) => calls.some((line) => call.test(line));
+      return has(/recv\(\d+, 13 bytes/) &&
+        has(/send\(\d+, 10 bytes "hello sir\\n"/) &&
+        equal(positions, [{ line: line + 1, thread: "", kind: "in" }]) &&
+        equal(threads.map(({ current }) => current?.state), ["all"]);
+    },
+  );
 });
 
 test("a model that cannot run has its reason, and the rest runs", async () => {
@@ -297,12 +309,12 @@ test("a model that cannot run has its reason, and the rest runs", async () => {
     using page = new Page(server);
     await page.until(
       "both are clear",
-      ({ news }) =>
-        Object.values(news).every(({ status }) => status !== "starting"),
+      ({ models }) =>
+        Object.values(models).every(({ status }) => status !== "starting"),
     );
-    const { "poll.ts": poll, "epoll.ts": epoll } = page.tick!.news;
-    assertEquals(poll.status, "cannot");
-    assertEquals(poll.why, "the kernel <b>has</b> no poll");
+    const { "poll.ts": poll, "epoll.ts": epoll } = page.update!.models;
+    assertEquals(poll.status, "failed");
+    assertEquals(poll.reason, "the kernel <b>has</b> no poll");
     assertEquals(epoll.status, "running");
   } finally {
     await Deno.remove(dir, { recursive: true });
@@ -313,9 +325,12 @@ test("Ctrl-C leaves nothing behind", async () => {
   await using server = await watch(["--only", "blocking,async"]);
   using page = new Page(server);
   await page.open();
-  page.wish({ do: "idle", by: 100 });
-  page.wish({ do: "load", on: true });
-  await eventually(() => children(server.pid).length === 4, "both, and twins");
+  page.command({ type: "idle", by: 100 });
+  page.command({ type: "load", on: true });
+  await eventually(
+    () => children(server.pid).length === 4,
+    "both, and both without a trace",
+  );
   const pids = children(server.pid);
   Deno.kill(server.pid, "SIGINT");
   assertEquals((await server.status).code, 130);
@@ -326,13 +341,16 @@ test("when nobody looks, nothing is asked", async () => {
   await using server = await watch(ONE);
   using page = new Page(server);
   await page.open();
-  page.wish({ do: "load", on: true });
+  page.command({ type: "load", on: true });
   await page.until(
     "A asks",
-    ({ news }) => news["select.ts"].clients.A.is === "load",
+    ({ models }) => models["select.ts"].clients.A.status === "load",
   );
   page[Symbol.dispose]();
-  await eventually(() => children(server.pid).length === 1, "the twin is left");
+  await eventually(
+    () => children(server.pid).length === 1,
+    "the untraced server is left",
+  );
 });
 
 // In a configuration of its own, for the driver of the browser is large.

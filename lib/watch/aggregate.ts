@@ -1,74 +1,83 @@
-/** Makes few pieces of many: what no eye can follow is counted instead. */
+/** Merges spans that are too many to be seen one by one, and counts them. */
 import type { State } from "../models/states.js";
-import type { Piece } from "./messages.ts";
+import type { Span } from "../models/timeline.ts";
 
-const MANY = 80; // pieces at once, or since the last look while there are many
-const FEW = 4; // from one look to the next: then each is shown again
-const CALM = 10; // looks in a row with few
-const MOST = 4000; // pieces until somebody looks
-const LONG = 40; // ms: a piece that long is seen, whatever is around it
+/** So many spans at once, or soon after each other, are merged. */
+const MANY = 80;
+/** With fewer than so many from one `take` to the next, a thread is calm. */
+const FEW = 4;
+/** After so many calm takes in a row, each span is shown again. */
+const CALM_TAKES = 10;
+/** So many spans are kept until they are taken. */
+const MOST_KEPT = 4000;
+/** A span of so many ms can be seen, whatever is around it: it is not merged. */
+const LONG = 40;
 
-/** The pieces of one thread, until they are taken. */
-export class Digest {
-  #pieces: Piece[] = [];
-  #recent = 0; // how many there were, the older the less
-  #calm = CALM; // looks since there were many
+/** The spans of one thread, until they are taken. */
+export class SpanAggregator {
+  #spans: Span[] = [];
+  #recent = 0; // how many spans there were; the older, the less they count
+  #calmTakes = CALM_TAKES; // since there were many spans
 
-  add(piece: Piece) {
-    this.#pieces.push(piece);
-    // Nobody may look for a while: that must not fill the memory.
-    if (this.#pieces.length > MOST) {
-      this.#pieces = digest(this.#pieces).slice(-MOST / 2);
+  add(span: Span) {
+    this.#spans.push(span);
+    // While no page is open, nothing is taken: that must not fill the memory.
+    if (this.#spans.length > MOST_KEPT) {
+      this.#spans = aggregate(this.#spans).slice(-MOST_KEPT / 2);
     }
   }
 
-  /** All there are since the last time; one for many, if they are too many. */
-  take(): Piece[] {
-    const pieces = this.#pieces;
-    this.#pieces = [];
-    this.#recent = this.#recent * 0.9 + pieces.length;
-    if (this.#recent > MANY) this.#calm = 0;
-    else if (pieces.length < FEW) this.#calm++;
-    return this.#calm < CALM ? digest(pieces) : pieces;
+  /** The spans since the last time; merged, while they are too many. */
+  take(): Span[] {
+    const spans = this.#spans;
+    this.#spans = [];
+    this.#recent = this.#recent * 0.9 + spans.length;
+    if (this.#recent > MANY) this.#calmTakes = 0;
+    else if (spans.length < FEW) this.#calmTakes++;
+    return this.#calmTakes < CALM_TAKES ? aggregate(spans) : spans;
   }
 }
 
-function digest(pieces: Piece[]): Piece[] {
-  const digested: Piece[] = [];
-  let short: Piece[] = [];
+/** The same spans, with one for all short ones that follow each other. */
+function aggregate(spans: Span[]): Span[] {
+  const aggregated: Span[] = [];
+  let short: Span[] = [];
   const flush = () => {
-    if (short.length > 1) digested.push(one(short));
-    else digested.push(...short);
+    if (short.length > 1) aggregated.push(merge(short));
+    else aggregated.push(...short);
     short = [];
   };
-  for (const piece of pieces) {
-    if (piece.to - piece.from < LONG) short.push(piece);
-    else flush(), digested.push(piece);
-  }
-  flush();
-  return digested;
-}
-
-/** One piece for many that follow each other. */
-function one(pieces: Piece[]): Piece {
-  const shares: Partial<Record<State, number>> = {};
-  let calls = 0;
-  const from = pieces[0].from;
-  const to = pieces.at(-1)!.to;
-  for (const { state, call, from, to, many } of pieces) {
-    calls += many?.calls ?? (call ? 1 : 0);
-    for (
-      const [part, share] of Object.entries(many?.shares ?? { [state]: 1 })
-    ) {
-      const key = part as State;
-      shares[key] = (shares[key] ?? 0) + share * (to - from);
+  for (const span of spans) {
+    if (span.to - span.from < LONG) {
+      short.push(span);
+    } else {
+      flush();
+      aggregated.push(span);
     }
   }
+  flush();
+  return aggregated;
+}
+
+/** One span for many that follow each other, in the state that took longest. */
+function merge(spans: Span[]): Span {
+  const shares: Partial<Record<State, number>> = {};
+  let calls = 0;
+  for (const { state, call, from, to, many } of spans) {
+    calls += many?.calls ?? (call ? 1 : 0);
+    const parts = many?.shares ?? { [state]: 1 };
+    for (const [key, share] of Object.entries(parts)) {
+      const part = key as State;
+      shares[part] = (shares[part] ?? 0) + share * (to - from);
+    }
+  }
+  const from = spans[0].from;
+  const to = spans.at(-1)!.to;
   const whole = to - from || 1;
   let state: State = "other";
-  for (const key of Object.keys(shares) as State[]) {
-    shares[key] = shares[key]! / whole;
-    if (shares[key] > (shares[state] ?? 0)) state = key;
+  for (const part of Object.keys(shares) as State[]) {
+    shares[part] = shares[part]! / whole;
+    if (shares[part] > (shares[state] ?? 0)) state = part;
   }
   return { state, from, to, many: { calls, shares } };
 }

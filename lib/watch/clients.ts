@@ -1,47 +1,68 @@
-/** Real clients: A and B, and a crowd that only sits there. */
-import { printable } from "../../util.ts";
-import type { Doing, Visit, Visited, Who } from "./messages.ts";
+/** Real clients: A and B, and idle ones that only connect. */
+import { printable } from "../output.ts";
+import { now, pause } from "../time.ts";
+import type {
+  ClientId,
+  ClientSpan,
+  ClientState,
+  ClientStatus,
+} from "./messages.ts";
 
-/** In ms since 1970, on the clock of the traces. */
-export const now = () => performance.timeOrigin + performance.now();
-export const pause = (ms: number) =>
-  new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-const PATIENCE = 4000; // ms until it is clear that nobody is let in
+/** After so many ms without an answer, a client under load is shown to wait. */
+const LATE = 300;
+/** After so many ms it is clear that the kernel lets no more clients in. */
+const CONNECT_TIMEOUT = 4000;
+/** So many idle clients connect at once. */
+const CONNECT_AT_ONCE = 20;
 
 /** Text that came from a server, as one short line. */
-const brief = (text: string) => printable(text.trim()).slice(0, 120);
+function brief(text: string): string {
+  return printable(text.trim()).slice(0, 120);
+}
+
+/** The texts that come from a connection, until the other side closes it. */
+async function* received(
+  conn: Deno.TcpConn,
+  size: number,
+): AsyncGenerator<string> {
+  const buffer = new Uint8Array(size);
+  while (true) {
+    const n = await conn.read(buffer);
+    if (n === null) return;
+    yield new TextDecoder().decode(buffer.subarray(0, n));
+  }
+}
 
 /** Client A or B, at one model. */
-export class Guest {
-  is: Doing = "away";
-  since = now();
+export class DemoClient {
+  status: ClientStatus = "away";
+  /** Its own port, by which the server's trace knows it; kept once it has left. */
+  port?: number;
+  /** For how long it waited for its last answer, in ms. */
   waited?: number;
-  why?: string;
-  /** What it has done since somebody last looked. */
-  visited: Visited[] = [];
+  #since = now();
+  #reason?: string; // why it has ended
+  #spans: ClientSpan[] = []; // since they were taken
   #conn: Deno.TcpConn | null = null;
   #leaving = new AbortController();
   #answer: PromiseWithResolvers<boolean> | null = null;
-  #asks = false;
+  #asksOnceConnected = false;
 
-  constructor(readonly who: Who, readonly message: string) {}
+  /** `message`: what it asks. */
+  constructor(readonly id: ClientId, readonly message: string) {}
 
-  /** Its own port, by which the server's trace knows it. */
-  get port(): number | undefined {
-    return this.#conn?.localAddr.port;
-  }
-
-  get here(): boolean {
-    return this.is !== "away" && this.is !== "ended";
+  /** Whether it is connected, or about to be. */
+  get present(): boolean {
+    return this.status !== "away" && this.status !== "ended";
   }
 
   /** Connects; resolves when that has been done, or has failed. */
   async connect(port: number): Promise<void> {
-    if (this.here) return;
+    if (this.present) return;
     this.#leaving = new AbortController();
     const { signal } = this.#leaving;
-    this.waited = this.why = undefined;
+    this.waited = undefined;
+    this.#reason = undefined;
     this.#become("connecting");
     let conn: Deno.TcpConn;
     try {
@@ -50,139 +71,162 @@ export class Guest {
       if (!signal.aborted) this.#end((error as Error).message);
       return;
     }
-    if (signal.aborted) return conn.close();
+    if (signal.aborted) {
+      conn.close();
+      return;
+    }
     conn.setNoDelay();
     this.#conn = conn;
+    this.port = conn.localAddr.port;
     this.#become("connected");
     this.#read(conn, signal);
-    if (this.#asks) this.ask();
+    if (this.#asksOnceConnected) this.ask();
   }
 
-  /** Whether it could ask: not while it is away, or waits already. */
+  /** Asks; returns whether it could: not while it is away, or waits already. */
   ask(): boolean {
-    if (!this.here || this.is === "waiting") return false;
-    if (this.is === "load") return true; // it does nothing else
+    if (!this.present || this.status === "waiting") return false;
+    if (this.status === "load") return true; // it asks all the time
     if (!this.#conn) {
-      this.#asks = true;
+      this.#asksOnceConnected = true;
       return true;
     }
-    this.#asks = false;
+    this.#asksOnceConnected = false;
     this.#become("waiting");
     this.#send();
     return true;
   }
 
-  /** Asks once, as one of many: true when it was answered. */
+  /** Asks once, as one of many times; resolves to whether it was answered. */
   async exchange(): Promise<boolean> {
     if (!this.#conn) return false;
     const begin = now();
-    if (this.is !== "waiting") {
-      if (this.is !== "load") this.#become("load");
+    if (this.status !== "waiting") {
+      if (this.status !== "load") this.#become("load");
       this.#send();
     }
     const late = setTimeout(() => {
-      if (this.is === "load") this.#become("waiting", begin);
-    }, 300);
+      if (this.status === "load") this.#become("waiting", begin);
+    }, LATE);
     const answered = await this.#answer!.promise;
     clearTimeout(late);
-    if (this.is === "answered") this.#become("load");
+    if (this.status === "answered") this.#become("load");
     return answered;
   }
 
   /** Asks without pause no longer. */
   rest() {
-    if (this.is === "load") this.#become("connected");
+    if (this.status === "load") this.#become("connected");
   }
 
+  /** Closes its connection, if it has one. */
   leave() {
-    if (this.is === "away") return;
-    this.waited = this.why = undefined;
+    if (this.status === "away") return;
+    this.waited = undefined;
+    this.#reason = undefined;
     this.#close("away");
   }
 
-  /** What it does now. */
-  visit(base: number): Visit {
-    const { is, since, waited, why } = this;
-    return { is, since: since - base, waited, why };
+  /** What it does now; times are in ms since `epoch`. */
+  state(epoch: number): ClientState {
+    return {
+      status: this.status,
+      since: this.#since - epoch,
+      waited: this.waited,
+      reason: this.#reason,
+    };
+  }
+
+  /** What it has done since the last time; times are in ms since `epoch`. */
+  takeSpans(epoch: number): ClientSpan[] {
+    return this.#spans.splice(0).map(({ from, to, ...span }) => ({
+      ...span,
+      from: from - epoch,
+      to: to - epoch,
+    }));
   }
 
   #send() {
     this.#answer = Promise.withResolvers();
     const data = new TextEncoder().encode(this.message);
-    this.#conn!.write(data).catch(() => {}); // the other half tells
+    this.#conn!.write(data).catch(() => {}); // the read fails as well
   }
 
   async #read(conn: Deno.TcpConn, signal: AbortSignal) {
-    const chunk = new Uint8Array(16384);
-    let last = "";
-    let why = "it hung up";
+    let reason = "it hung up";
     try {
-      for (let n; (n = await conn.read(chunk));) {
-        last = new TextDecoder().decode(chunk.subarray(0, n));
-        if (this.is === "waiting") {
-          this.waited = now() - this.since;
+      for await (const text of received(conn, 16384)) {
+        if (this.status === "waiting") {
+          this.waited = now() - this.#since;
           this.#become("answered");
-        } else if (this.is !== "load") why = brief(last);
+        } else if (this.status !== "load") {
+          reason = text; // nothing was asked: it may be told why it must leave
+        }
         this.#answer?.resolve(true);
       }
     } catch (error) {
-      why = (error as Error).message;
+      reason = (error as Error).message;
     }
-    if (!signal.aborted) this.#end(why);
+    if (!signal.aborted) this.#end(reason);
   }
 
-  #end(why: string) {
-    this.why = brief(why);
+  #end(reason: string) {
+    this.#reason = brief(reason);
     this.#close("ended");
   }
 
-  #close(is: Doing) {
+  #close(status: ClientStatus) {
     this.#leaving.abort();
-    this.#asks = false;
+    this.#asksOnceConnected = false;
     this.#answer?.resolve(false);
     this.#answer = null;
     const conn = this.#conn;
     this.#conn = null;
-    this.#become(is);
+    this.#become(status);
     try {
       conn?.close();
-    } catch { /* that was done by the signal */ }
+    } catch { /* the signal has closed it */ }
   }
 
-  #become(is: Doing, time = now()) {
-    if (this.here) {
-      const { who, since } = this;
-      this.visited.push({ who, is: this.is, from: since, to: time });
+  #become(status: ClientStatus, time = now()) {
+    if (this.present) {
+      this.#spans.push({
+        client: this.id,
+        status: this.status,
+        from: this.#since,
+        to: time,
+      });
     }
-    this.is = is;
-    this.since = time;
+    this.status = status;
+    this.#since = time;
   }
 }
 
-/** Clients that connect and never say a word. */
-export class Crowd {
-  /** Why there are no more of them, where they were turned away. */
-  why?: string;
+/** Clients that connect and never send anything. */
+export class IdleClients {
+  /** Why there are no more of them, where the server or the kernel refused. */
+  reason?: string;
   /** Their own ports. */
   readonly ports = new Set<number>();
   #conns = new Set<Deno.TcpConn>();
   #wanted = 0;
-  #busy = false;
+  #resizing = false;
 
-  get size(): number {
+  get connected(): number {
     return this.#conns.size;
   }
 
-  /** Has so many of them come or go. */
+  /** Has so many of them connect or leave. */
   async resize(wanted: number, port: number) {
     this.#wanted = wanted;
-    if (this.#busy) return; // whoever is at it will see
-    this.#busy = true;
-    this.why = undefined; // it may be otherwise by now
-    while (this.#conns.size < this.#wanted && !this.why) {
-      const missing = Math.min(this.#wanted - this.#conns.size, 20);
+    if (this.#resizing) return; // the call that is at it goes on until there
+    this.#resizing = true;
+    this.reason = undefined; // there may be room by now
+    while (this.#conns.size < this.#wanted && !this.reason) {
+      const missing = this.#wanted - this.#conns.size;
+      const count = Math.min(missing, CONNECT_AT_ONCE);
       await Promise.all(
-        Array.from({ length: missing }, () => this.#come(port)),
+        Array.from({ length: count }, () => this.#connect(port)),
       );
       await pause(5);
     }
@@ -190,39 +234,37 @@ export class Crowd {
       if (this.#conns.size <= this.#wanted) break;
       this.#close(conn);
     }
-    this.#busy = false;
+    this.#resizing = false;
   }
 
+  /** All of them close their connections. */
   leave() {
     this.#wanted = 0;
-    this.why = undefined;
+    this.reason = undefined;
     for (const conn of this.#conns) this.#close(conn);
   }
 
-  async #come(port: number) {
-    const signal = AbortSignal.timeout(PATIENCE);
+  async #connect(port: number) {
+    const signal = AbortSignal.timeout(CONNECT_TIMEOUT);
     try {
       const conn = await Deno.connect({ hostname: "127.0.0.1", port, signal });
       this.#conns.add(conn);
       this.ports.add(conn.localAddr.port);
       this.#read(conn);
     } catch (error) {
-      this.why ??= signal.aborted
+      this.reason ??= signal.aborted
         ? "the kernel’s queue of connections is full"
         : brief((error as Error).message);
     }
   }
 
   async #read(conn: Deno.TcpConn) {
-    const chunk = new Uint8Array(256);
-    let said = "";
+    let last = "";
     try {
-      for (let n; (n = await conn.read(chunk));) {
-        said = new TextDecoder().decode(chunk.subarray(0, n));
-      }
-    } catch { /* as good as a goodbye */ }
-    if (!this.#conns.has(conn)) return; // it was we who have left
-    if (said) this.why = brief(said);
+      for await (const text of received(conn, 256)) last = text;
+    } catch { /* it has ended all the same */ }
+    if (!this.#conns.has(conn)) return; // it was closed on this side
+    if (last) this.reason = brief(last);
     this.#close(conn);
   }
 

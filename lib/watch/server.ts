@@ -1,367 +1,296 @@
-/** The page of watch.ts, its WebSocket, and what is done for who presses what. */
-import type { Model } from "../models/models.ts";
-import { now, pause } from "./clients.ts";
-import { ANSWER, Live } from "./running_model.ts";
-import {
-  type Curtain,
-  type Hello,
-  type Message,
-  type Tick,
-  WHO,
-  type Who,
-  type Wish,
-} from "./messages.ts";
-import { understood } from "./commands.ts";
+/** The server of the page: its WebSocket, and what the commands of pages do. */
+import { type Model, models as knownModels } from "../models/models.ts";
+import { now, pause } from "../time.ts";
+import { parseCommand } from "./commands.ts";
+import { isFromOwnPage, isWebSocket, respond, serveFile } from "./files.ts";
+import type { ClientId, Command, Hello, Message, Update } from "./messages.ts";
+import { RunningModel, type WatchSettings } from "./running_model.ts";
+import { playScene } from "./scene.ts";
 
-const TICK = 50; // ms from one message to the next
-const TURN = 40; // ms for which one untraced server is asked without pause
-const REST = 80; // ms until the next one is
-const STEP = 100; // clients that come or go at a time
-const RESERVE = 200; // descriptors for all else
-const SLOW = 1 << 20; // bytes: a page that has not read them gets no more
-
-const FILES: Record<string, string> = {
-  "/": "index.html",
-  "/style.css": "style.css",
-  "/page.js": "page.js",
-  "/draw.js": "draw.js",
-  "/past.js": "past.js",
-  "/text.js": "text.js",
-  "/words.js": "../words.js",
-};
-const TYPES: Record<string, string> = {
-  html: "text/html",
-  css: "text/css",
-  js: "text/javascript",
-  ts: "text/plain",
-};
+/** ms from one update to the next. */
+const UPDATE_INTERVAL = 50;
+/** ms for which one untraced server is asked without pause. */
+const MEASURE = 40;
+/** ms until the next one is asked. */
+const REST = 80;
+/** So many idle clients come or go at a time. */
+const IDLE_STEP = 100;
+/** Descriptors for all else than idle clients. */
+const RESERVED_DESCRIPTORS = 200;
+/** A page that has not read so many bytes gets no more for now. */
+const MOST_BUFFERED = 1 << 20;
 
 /** A page that is open. */
 interface Page {
   socket: WebSocket;
   /** The script whose code it shows. */
-  open: string | null;
+  script: string | null;
 }
 
 /** All models, and the pages that show them. */
-export class House {
-  readonly lives: Live[];
-  readonly base = now();
+export class WatchServer {
+  readonly models: RunningModel[];
+  #settings: WatchSettings;
   #pages = new Set<Page>();
   #session = crypto.randomUUID();
-  #ticking: ReturnType<typeof setInterval> | undefined;
-  #idle = 0;
+  #updating: ReturnType<typeof setInterval> | undefined;
+  #descriptors = descriptorLimit();
+  #idle = 0; // how many idle clients each model is to have
   #load = false;
-  #auto = true;
   #scene: AbortController | null = null;
 
-  /** `beat`: seconds from one event of the scene to the next. */
-  constructor(models: Model[], readonly beat: number) {
-    this.lives = models.map((model) =>
-      new Live(model, this.base, beat, () => this.#auto)
+  /** Starts all models. `beat`: seconds from one event of the scene to the next. */
+  constructor(models: Model[], beat: number) {
+    this.#settings = { epoch: now(), beat, autoAnswer: true };
+    this.models = models.map((model) =>
+      new RunningModel(model, this.#settings)
     );
-    for (const live of this.lives) live.start();
+    for (const model of this.models) model.start();
   }
 
-  /** Answers a request; `port` is where it must think it has come to. */
+  /** Answers a request; `port` is the one that the page has been served at. */
   async handle(request: Request, port: number): Promise<Response> {
-    const hosts = [`127.0.0.1:${port}`, `localhost:${port}`];
-    if (port === 80) hosts.push("127.0.0.1", "localhost");
     const host = request.headers.get("host") ?? "";
-    const origin = request.headers.get("origin");
-    const socket =
-      request.headers.get("upgrade")?.toLowerCase() === "websocket";
-    // Other sites can send requests here, and with a name of their own for this
-    // address even read the answers; but not lie about Host and Origin.
-    const own = hosts.includes(host) &&
-      (origin === `http://${host}` || (origin === null && !socket));
-    if (!own) return answer(403, "this page is for this machine only\n", host);
+    if (!isFromOwnPage(request, port)) {
+      return respond(403, "this page is for this machine only\n", host);
+    }
     const { pathname } = new URL(request.url);
-    if (socket) {
-      if (pathname !== "/live") return answer(404, "not here\n", host);
-      return this.#welcome(request);
+    if (isWebSocket(request)) {
+      if (pathname !== "/live") return respond(404, "not here\n", host);
+      return this.#openPage(request);
     }
     if (request.method !== "GET" && request.method !== "HEAD") {
-      return answer(405, "GET or HEAD\n", host);
+      return respond(405, "GET or HEAD\n", host);
     }
-    const script = this.lives.find(({ model }) =>
-      pathname === `/source/${model.script}`
-    )?.model.script;
-    const file = script ? `../../${script}` : FILES[pathname];
-    if (!file) return answer(404, "not here\n", host);
-    const type = TYPES[file.split(".").at(-1)!];
-    const response = await fetch(new URL(file, import.meta.url));
-    return answer(200, response.body, host, type);
+    return await serveFile(pathname, this.#scripts(), host);
+  }
+
+  #scripts(): string[] {
+    return this.models.map(({ model }) => model.script);
   }
 
   // -------------------------------------------------------------------- pages
 
-  #welcome(request: Request): Response {
+  #openPage(request: Request): Response {
     const { socket, response } = Deno.upgradeWebSocket(request);
-    const page: Page = { socket, open: null };
+    const page: Page = { socket, script: null };
     socket.addEventListener("open", () => {
-      const hello: Hello = {
-        hello: true,
-        session: this.#session,
-        models: this.lives.map((
-          { model: { script, name, canteen }, port },
-        ) => ({
-          script,
-          name,
-          canteen,
-          port,
-        })),
-        answer: ANSWER,
-      };
-      send(page, hello);
+      send(page, this.#hello());
       this.#pages.add(page);
-      this.#ticking ??= setInterval(() => this.#tick(), TICK);
+      this.#updating ??= setInterval(() => this.#update(), UPDATE_INTERVAL);
     });
     socket.addEventListener("message", ({ data }) => {
-      const wish = understood(
-        data,
-        this.lives.map(({ model }) => model.script),
-      );
-      const wrong = typeof wish === "string" ? wish : this.#grant(wish, page);
-      if (wrong) send(page, { error: wrong });
+      const command = parseCommand(data, this.#scripts());
+      const error = typeof command === "string"
+        ? command
+        : this.#execute(command, page);
+      if (error) send(page, { type: "error", error });
     });
     socket.addEventListener("close", () => {
       this.#pages.delete(page);
-      if (this.#pages.size) return;
-      clearInterval(this.#ticking);
-      this.#ticking = undefined;
-      this.#unload(); // nobody looks: let the machine rest
+      if (this.#pages.size > 0) return;
+      clearInterval(this.#updating);
+      this.#updating = undefined;
+      this.#stopLoad(); // nobody looks: let the machine rest
     });
     socket.addEventListener("error", () => {}); // it closes after that
     return response;
+  }
+
+  #hello(): Hello {
+    const typed = knownModels.find(({ typedAnswer }) => typedAnswer);
+    return {
+      type: "hello",
+      session: this.#session,
+      models: this.models.map(({ model }) => ({
+        script: model.script,
+        name: model.name,
+        canteen: model.canteen,
+        threadPerClient: model.threadPerClient ?? false,
+        typesAnswers: model.typedAnswer !== undefined,
+      })),
+      defaultAnswer: typed?.typedAnswer ?? "",
+    };
   }
 
   #broadcast(message: Message) {
     for (const page of this.#pages) send(page, message);
   }
 
-  #tick() {
+  #update() {
     const time = now();
-    const open = new Set([...this.#pages].map(({ open }) => open));
-    const news = this.lives.map((live) =>
-      [live.model.script, live.news(time, open.has(live.model.script))] as const
-    );
-    const tick: Tick = {
-      tick: true,
-      time: time - this.base,
-      news: Object.fromEntries(news),
-      idle: { wanted: this.#idle, ...this.#room() },
+    const open = new Set([...this.#pages].map(({ script }) => script));
+    const models: Update["models"] = {};
+    for (const running of this.models) {
+      const { script } = running.model;
+      models[script] = running.update(time, open.has(script));
+    }
+    this.#broadcast({
+      type: "update",
+      time: time - this.#settings.epoch,
+      models,
+      idle: {
+        wanted: this.#idle,
+        most: this.#mostIdle(),
+        descriptors: this.#descriptors,
+      },
       load: this.#load,
-      auto: this.#auto,
+      autoAnswer: this.#settings.autoAnswer,
       scene: this.#scene !== null,
-    };
-    this.#broadcast(tick);
+    });
   }
 
-  /** How many idle clients there can be: each has a descriptor here. */
-  #room() {
-    const descriptors = this.#descriptors;
-    const each = 2 * this.lives.length; // at every model, and at its twin
-    const most = Math.floor((descriptors - RESERVE) / each / STEP) * STEP;
-    return { most: Math.max(0, most), descriptors };
-  }
-  #descriptors = limit();
+  // ----------------------------------------------------------------- commands
 
-  // ------------------------------------------------------------------- wishes
-
-  /** Does it, or says why not. */
-  #grant(wish: Wish, page: Page): string | undefined {
-    const running = this.lives.filter(({ status }) => status === "running");
-    switch (wish.do) {
+  /** Does what a page asks for; returns why not, where that cannot be done. */
+  #execute(command: Command, page: Page): string | undefined {
+    switch (command.type) {
       case "connect":
-        this.#scene?.abort();
-        return this.#connect(wish.who);
+        return this.#connect(command.client);
       case "ask":
-        this.#scene?.abort();
-        if (!running.some(({ guests }) => guests[wish.who].here)) {
-          return `${wish.who} is not connected`;
-        }
-        if (!this.#ask(wish.who)) return `${wish.who} waits already`;
-        return;
+        return this.#ask(command.client);
       case "leave":
-        this.#scene?.abort();
-        if (wish.who === "A") this.#unload();
-        for (const { guests } of this.lives) guests[wish.who].leave();
+        this.#leave(command.client);
         return;
       case "scene":
-        this.#play();
+        this.#playScene();
         return;
-      case "idle": {
-        const { most, descriptors } = this.#room();
-        const wanted = this.#idle + wish.by;
-        if (wanted < 0) return "nobody is idle";
-        if (wanted > most) {
-          return `${most} idle clients at every model is where it ends: ` +
-            `this script may have ${descriptors} descriptors`;
-        }
-        this.#idle = wanted;
-        this.#seat(running, wanted);
-        return;
-      }
+      case "idle":
+        return this.#resizeIdle(this.#idle + command.by);
       case "load":
-        if (wish.on) this.#start();
-        else this.#unload();
+        if (command.on) this.#startLoad();
+        else this.#stopLoad();
         return;
-      case "auto":
-        this.#auto = wish.on;
-        if (wish.on) { for (const live of this.lives) live.answer(ANSWER); }
+      case "autoAnswer":
+        this.#settings.autoAnswer = command.on;
+        if (command.on) {
+          for (const model of this.models) model.answerByDefault();
+        }
         return;
       case "answer": {
-        const live = this.#find(wish.script);
-        if (!live.answer(wish.text)) return `${wish.script} does not ask`;
+        const { script, text } = command;
+        if (!this.#find(script).answer(text)) return `${script} does not ask`;
         return;
       }
       case "restart": {
-        const live = this.#find(wish.script);
-        if (live.status !== "ended") return `${wish.script} has not ended`;
-        live.start().then(() => live.resize(this.#idle));
+        const { script } = command;
+        const model = this.#find(script);
+        if (model.status !== "ended") return `${script} has not ended`;
+        model.start().then(() => model.resizeIdle(this.#idle));
         return;
       }
       case "open":
-        page.open = wish.script;
+        page.script = command.script;
     }
   }
 
-  /** One model after the other: each is quick, but for the one with threads. */
-  async #seat(lives: Live[], idle: number) {
-    const slow = ({ model }: Live) => Number(model.script === "threads.ts");
-    for (const live of lives.toSorted((a, b) => slow(a) - slow(b))) {
-      if (idle === this.#idle) await live.resize(idle);
-    }
+  #find(script: string): RunningModel {
+    return this.models.find(({ model }) => model.script === script)!;
   }
 
-  #find(script: string): Live {
-    return this.lives.find(({ model }) => model.script === script)!;
+  #running(): RunningModel[] {
+    return this.models.filter(({ status }) => status === "running");
   }
 
-  #connect(who: Who): string | undefined {
-    const lives = this.lives.filter(({ status, guests }) =>
-      status === "running" && !guests[who].here
-    );
-    if (!lives.length) return `${who} is connected already`;
-    for (const { guests, port } of lives) guests[who].connect(port);
-  }
-
-  /** Whether it could ask any of them. */
-  #ask(who: Who): boolean {
-    const asked = this.lives.filter(({ guests }) => guests[who].ask());
-    return asked.length > 0;
-  }
-
-  /**
-   * The scene of compare.ts: both connect, B asks, later A asks; each leaves a
-   * beat after its answer.
-   */
-  async #play() {
+  #connect(id: ClientId): string | undefined {
     this.#scene?.abort();
-    this.#unload();
-    const scene = this.#scene = new AbortController();
-    const { signal } = scene;
-    const beat = this.beat * 1000;
-    const cast = this.lives.filter(({ status }) => status === "running");
-    for (const { guests } of cast) {
-      for (const who of WHO) guests[who].leave();
+    const models = this.#running().filter(({ clients }) =>
+      !clients[id].present
+    );
+    if (models.length === 0) return `${id} is connected already`;
+    for (const { clients, port } of models) clients[id].connect(port);
+  }
+
+  #ask(id: ClientId): string | undefined {
+    this.#scene?.abort();
+    if (!this.#running().some(({ clients }) => clients[id].present)) {
+      return `${id} is not connected`;
     }
-    await pause(beat / 4); // they have seen that
-    const zero = now();
-    const asked = { B: zero + beat / 2, A: zero + 2 * beat };
-    const curtain: Curtain["curtain"] = {};
-    const until = (time: number) => pause(Math.max(0, time - now()));
-    await Promise.all(cast.map(async ({ model, guests, port }) => {
-      if (signal.aborted) return;
-      await guests.A.connect(port); // first, for the kernel's queue
-      await guests.B.connect(port);
-      const waits: Partial<Record<Who, number>> = {};
-      curtain[model.script] = waits;
-      await Promise.all(WHO.map(async (who) => {
-        const guest = guests[who];
-        await until(asked[who]);
-        if (signal.aborted || !guest.ask()) return;
-        while (guest.is === "waiting" && !signal.aborted) await pause(10);
-        if (signal.aborted || !guest.here) return;
-        waits[who] = guest.waited;
-        await pause(beat);
-        if (!signal.aborted) guest.leave();
-      }));
-    }));
+    const asked = this.models.filter(({ clients }) => clients[id].ask());
+    if (asked.length === 0) return `${id} waits already`;
+  }
+
+  #leave(id: ClientId) {
+    this.#scene?.abort();
+    if (id === "A") this.#stopLoad();
+    for (const { clients } of this.models) clients[id].leave();
+  }
+
+  async #playScene() {
+    this.#scene?.abort();
+    this.#stopLoad();
+    const scene = new AbortController();
+    this.#scene = scene;
+    const result = await playScene(
+      this.#running(),
+      this.#settings,
+      scene.signal,
+    );
     if (this.#scene === scene) this.#scene = null;
-    if (!signal.aborted) {
-      this.#broadcast({
-        curtain,
-        asked: { A: asked.A - this.base, B: asked.B - this.base },
-      });
+    if (!scene.signal.aborted) this.#broadcast(result);
+  }
+
+  // ------------------------------------------------------------- idle clients
+
+  /** How many idle clients each model can have: each has a descriptor here. */
+  #mostIdle(): number {
+    const servers = 2 * this.models.length; // under load, each has a second one
+    const each = (this.#descriptors - RESERVED_DESCRIPTORS) / servers;
+    return Math.max(0, Math.floor(each / IDLE_STEP) * IDLE_STEP);
+  }
+
+  #resizeIdle(count: number): string | undefined {
+    const most = this.#mostIdle();
+    if (count < 0) return "nobody is idle";
+    if (count > most) {
+      return `${most} idle clients at every model is where it ends: ` +
+        `this script may have ${this.#descriptors} descriptors`;
+    }
+    this.#idle = count;
+    this.#resizeAll(count);
+  }
+
+  /** One model after the other; last those that start a thread for each client. */
+  async #resizeAll(count: number) {
+    const slow = ({ model }: RunningModel) => Number(!!model.threadPerClient);
+    const models = this.#running().sort((a, b) => slow(a) - slow(b));
+    for (const model of models) {
+      if (count === this.#idle) await model.resizeIdle(count);
     }
   }
 
   // --------------------------------------------------------------------- load
 
-  async #start() {
+  async #startLoad() {
     if (this.#load) return;
     this.#scene?.abort();
     this.#load = true;
-    for (const live of this.lives) live.load(this.#idle);
+    for (const model of this.models) model.startLoad(this.#idle);
     // One after the other, so that none measures the others; and with rests, for
     // the browser is on this machine, too.
     while (this.#load) {
-      for (const live of this.lives) {
+      for (const model of this.models) {
         if (!this.#load) return;
-        await live.turn(TURN);
+        await model.measure(MEASURE);
         await pause(REST);
       }
     }
   }
 
-  #unload() {
+  #stopLoad() {
     this.#load = false;
-    for (const live of this.lives) live.unload();
+    for (const model of this.models) model.stopLoad();
   }
 }
 
 function send({ socket }: Page, message: Message) {
   if (socket.readyState !== WebSocket.OPEN) return;
-  if (socket.bufferedAmount > SLOW) return; // it has a gap in its past then
+  if (socket.bufferedAmount > MOST_BUFFERED) return; // it misses something then
   socket.send(JSON.stringify(message));
 }
 
-/** A response that no other site can frame, read or take for something else. */
-function answer(
-  status: number,
-  body: string | ReadableStream<Uint8Array<ArrayBuffer>> | null,
-  host: string,
-  type = "text/plain",
-): Response {
-  const policy = [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self' data:",
-    `connect-src 'self'${status === 200 ? ` ws://${host}` : ""}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ];
-  return new Response(body, {
-    status,
-    headers: {
-      "content-type": `${type}; charset=utf-8`,
-      "content-security-policy": policy.join("; "),
-      "cross-origin-opener-policy": "same-origin",
-      "cross-origin-resource-policy": "same-origin",
-      "x-content-type-options": "nosniff",
-      "x-frame-options": "DENY",
-      "referrer-policy": "no-referrer",
-      "cache-control": "no-store",
-    },
-  });
-}
-
 /** How many descriptors this process may have. @see proc_pid_limits(5) */
-function limit(): number {
+function descriptorLimit(): number {
   try {
     const limits = Deno.readTextFileSync("/proc/self/limits");
     return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? 1024);

@@ -1,0 +1,230 @@
+/** Follows the trace of one server: what the page shows of its threads. */
+import type { Model } from "../models/models.ts";
+import {
+  type Client,
+  type Span as TimelineSpan,
+  Timeline,
+} from "../models/timeline.ts";
+import { printable } from "../output.ts";
+import { formatMs, now } from "../time.ts";
+import type { TraceEvent } from "../trace.ts";
+import { SpanAggregator } from "./aggregate.ts";
+import {
+  CLIENT_IDS,
+  type ClientId,
+  type ClientRole,
+  type ModelUpdate,
+  type SourcePosition,
+  type Span,
+} from "./messages.ts";
+
+/** The page shows so many of the last calls. */
+const LAST_CALLS = 20;
+/** So many characters of a call's arguments, and of its outcome, are shown. */
+const MOST_CHARACTERS = 100;
+/** So many clients that have left are remembered, at least until the next update. */
+const MOST_FORMER_CLIENTS = 1000;
+
+/** The number in `select.ts:47`; 0 without one. */
+function lineOf(source = ""): number {
+  return Number(source.split(":").at(-1));
+}
+
+export class TraceFollower {
+  /** How many events there were so far. */
+  events = 0;
+  /** How many system calls the script has made so far. */
+  systemCalls = 0;
+  /** Whether the server waits for an answer to be typed. */
+  awaitsAnswer = false;
+  #started = now();
+  #timeline: Timeline;
+  #aggregators = new Map<string, SpanAggregator>(); // by thread
+  #clients = new Map<number, Client>(); // by index, also some that have left
+  #lastEvents: TraceEvent[] = [];
+  #promisedLines = new Map<string, number>(); // of calls that are not resolved
+  #lastLines = new Map<string, number>(); // of the last calls, by thread
+
+  /**
+   * `epoch`: the time that is 0 for the page; `roleOf`: the role of the client
+   * that has that port.
+   */
+  constructor(
+    model: Model,
+    readonly epoch: number,
+    readonly roleOf: (port: number) => ClientRole,
+  ) {
+    this.#timeline = new Timeline(model.idleState);
+  }
+
+  /** Takes the next event. */
+  push(event: TraceEvent) {
+    const { call, phase, args, thread: name = "", promised } = event;
+    this.events++;
+    const { thread, spans } = this.#timeline.push(event);
+    this.#rememberClients(event);
+    this.#addSpans(name, spans);
+    this.#rememberLine(event);
+    if (thread.ended) {
+      this.#timeline.threads.delete(name);
+      this.#lastLines.delete(name);
+    }
+    // accept, read and write of async.ts are no system calls, but Deno's.
+    const byDeno = promised && ["accept", "read", "write"].includes(call);
+    if (phase === "return" && !byDeno) this.systemCalls++;
+    this.#rememberEvent(event);
+    if (call === "read" && firstArg(args) === "0") {
+      this.awaitsAnswer = phase === "call";
+    }
+  }
+
+  /** The timeline forgets a client as soon as it leaves; its spans do not. */
+  #rememberClients({ call, phase, result, requests = [] }: TraceEvent) {
+    if (phase === "call") return;
+    const accepted = [call.startsWith("accept") ? result : undefined];
+    for (const { op, result } of requests) {
+      if (op === "ACCEPT") accepted.push(result);
+    }
+    for (const key of accepted) {
+      const client = this.#timeline.clients.get(`${key}`);
+      if (client) this.#clients.set(client.index, client);
+    }
+  }
+
+  #addSpans(thread: string, spans: TimelineSpan[]) {
+    let aggregator = this.#aggregators.get(thread);
+    if (!aggregator) {
+      aggregator = new SpanAggregator();
+      this.#aggregators.set(thread, aggregator);
+    }
+    for (const span of spans) aggregator.add(span);
+  }
+
+  #rememberLine(
+    { call, phase, args, thread = "", promised, source }: TraceEvent,
+  ) {
+    if (promised) {
+      const key = `${thread}${call}(${firstArg(args)}`;
+      if (phase === "call") this.#promisedLines.set(key, lineOf(source));
+      else this.#promisedLines.delete(key);
+    } else if (source) {
+      this.#lastLines.set(thread, lineOf(source));
+    }
+  }
+
+  /** Among the last events, a call and what came of it are one. */
+  #rememberEvent(event: TraceEvent) {
+    const calls = this.#lastEvents;
+    if (event.phase === "return") {
+      const index = calls.findLastIndex((earlier) =>
+        earlier.phase === "call" && earlier.call === event.call &&
+        earlier.thread === event.thread && earlier.args === event.args
+      );
+      if (index !== -1) {
+        const [call] = calls.splice(index, 1);
+        event = { ...event, source: call.source ?? event.source };
+      }
+    }
+    calls.push(event);
+    if (calls.length > LAST_CALLS) calls.shift();
+  }
+
+  /** The threads that the page shows: their spans since the last time. */
+  takeThreads(time: number): ModelUpdate["threads"] {
+    const threads: ModelUpdate["threads"] = [];
+    for (const [name, aggregator] of this.#aggregators) {
+      const timeline = this.#timeline.threads.get(name);
+      const spans = aggregator.take();
+      if (!timeline) this.#aggregators.delete(name);
+      const thread = this.#roleOfThread(name);
+      if (thread === "other") continue;
+      threads.push({
+        thread,
+        spans: spans.map((span) => this.#toMessage(span)),
+        current: timeline && this.#toMessage(timeline.current(time)),
+      });
+    }
+    this.#forgetClients();
+    return threads;
+  }
+
+  #forgetClients() {
+    const connected = this.#timeline.clients;
+    if (this.#clients.size <= connected.size + MOST_FORMER_CLIENTS) return;
+    this.#clients = new Map(
+      [...connected.values()].map((client) => [client.index, client]),
+    );
+  }
+
+  /** The lines of the script in which its threads are at that time. */
+  positions(time: number): SourcePosition[] {
+    const positions: SourcePosition[] = [];
+    for (const [name, timeline] of this.#timeline.threads) {
+      const { call, source } = timeline.current(time);
+      const kind = call && source ? "in" : "last";
+      const line = kind === "in" ? lineOf(source) : this.#lastLines.get(name);
+      if (!line) continue;
+      positions.push({ line, thread: this.#roleOfThread(name), kind });
+    }
+    for (const line of new Set(this.#promisedLines.values())) {
+      if (line) positions.push({ line, thread: "", kind: "promised" });
+    }
+    return positions;
+  }
+
+  /** The last calls, each with its line before it, else as --trace prints it. */
+  lastCalls(): string[] {
+    return this.#lastEvents.map((event) => printable(this.#format(event)));
+  }
+
+  #format(event: TraceEvent): string {
+    const { time, call, phase, args, source, outcome = "", error } = event;
+    const seconds = ((time - this.#started) / 1000).toFixed(6).padStart(11);
+    const line = `${source ? lineOf(source) : ""}`.padStart(4);
+    const role = event.thread ? `${this.#roleOfThread(event.thread)}: ` : "";
+    const begin = `${seconds} ${line}  ${role}${call}(${args}`;
+    if (phase === "call") return begin + (event.promised ? ") promised" : "");
+    const end = `${begin}${outcome})${error ? ` ${error}` : ""}`;
+    return event.waited === undefined
+      ? `${end}  ${formatMs(event.held ?? 0, 3)}`
+      : `${end} resolved after ${formatMs(event.waited, 3)}`;
+  }
+
+  /** A span with the role of its client, which may not be known before. */
+  #toMessage(
+    { state, from, to, call, args, outcome, client, many }: TimelineSpan,
+  ): Span {
+    return {
+      state,
+      from: from - this.epoch,
+      to: to - this.epoch,
+      call,
+      args: shorten(args),
+      outcome: shorten(outcome),
+      many,
+      role: this.#roleOfClient(client),
+    };
+  }
+
+  #roleOfClient(index?: number): ClientRole | undefined {
+    if (index === undefined) return undefined;
+    const port = this.#clients.get(index)?.port;
+    return port ? this.roleOf(port) : "other";
+  }
+
+  /** A thread for one client has its address as its name. */
+  #roleOfThread(name: string): "" | ClientId | "other" {
+    if (!name) return "";
+    const role = this.roleOf(Number(name.split(":").at(-1)));
+    return CLIENT_IDS.find((id) => id === role) ?? "other";
+  }
+}
+
+function firstArg(args: string): string {
+  return args.split(", ")[0];
+}
+
+/** Text of a server, which strangers can write to as well, for the page. */
+function shorten(text?: string): string | undefined {
+  return text ? printable(text.slice(0, MOST_CHARACTERS)) : undefined;
+}
