@@ -7,17 +7,18 @@
  *   deno run -A compare.ts --lang zh --perfetto calls.json
  *
  * The scene: two clients connect. The second asks at once, the first a moment
- * later; each leaves some time after its answer. Whoever is served while the
- * other hesitates shows what the model is good for.
+ * later; each leaves some time after its answer. Which client is served while
+ * the other hesitates shows what the model is good for.
  *
- * What it costs, and how long a client waits, is taken from a second server of
- * each model that plays the same scene at the same time without a trace.
+ * What a model costs, and how long a client waits, is taken from a second server
+ * of the model, which plays the same scene at the same time without a trace.
  */
-import { svg } from "./lib/compare/svg.ts";
-import { pick } from "./lib/models/models.ts";
 import { perfetto } from "./lib/compare/perfetto.ts";
-import { type Play, playAll } from "./lib/compare/scene.ts";
-import { Sheet } from "./lib/compare/terminal.ts";
+import { type FailedRun, playScene } from "./lib/compare/scene.ts";
+import type { SceneRun } from "./lib/compare/scene_run.ts";
+import { svg } from "./lib/compare/svg.ts";
+import { TerminalReport } from "./lib/compare/terminal.ts";
+import { chosenModels, type Model } from "./lib/models/models.ts";
 import type { Language } from "./lib/models/states.js";
 import { fail, flags, printable, reason, say, warn } from "./util.ts";
 
@@ -29,19 +30,69 @@ const given = flags("plays the same scene to each model, and draws it", {
   perfetto: ["", "file for ui.perfetto.dev: every call of every thread"],
   json: [false, "print the data instead"],
 });
+const SHORTEST_BEAT = 100; // ms
 const beat = given.beat * 1000;
-const language = tongue();
+const language = chooseLanguage();
+const models = chooseModels();
+for (const name of ["run", "net", "ffi"] as const) {
+  if (Deno.permissions.requestSync({ name }).state !== "granted") {
+    fail("starts servers, and talks to them: run with -A");
+  }
+}
+if (beat < SHORTEST_BEAT) {
+  warn("with a beat below 0.1 s, what happens at once takes as long as a beat");
+}
 
-function cast() {
+addEventListener("unload", () => showStatus(""));
+const playing = await playScene(models, beat, (ready, all) => {
+  showStatus(`${"■".repeat(ready)}${"□".repeat(all - ready)}`);
+});
+
+const isTerminal = Deno.stdout.isTerminal();
+const size = isTerminal ? Deno.consoleSize() : { columns: 80, rows: Infinity };
+const colour = isTerminal && !Deno.noColor;
+const report = new TerminalReport({ ...size, colour, language, beat }, models);
+const runs: SceneRun[] = [];
+const missing: FailedRun[] = [];
+for (const promise of playing) {
+  const run = await promise;
+  if ("why" in run) {
+    missing.push(run);
+    continue;
+  }
+  if (!given.json) {
+    showStatus("");
+    if (runs.length === 0) say(report.head());
+    say(report.run(run));
+  }
+  runs.push(run);
+}
+showStatus("");
+if (runs.length > 0 && !given.json) say(report.foot(runs));
+for (const { script, why } of missing) warn(`without ${script}: ${why}`);
+if (runs.length === 0) fail("none of them could play");
+
+if (given.json) {
+  const data = runs.map(({ events: _, ...run }) => run);
+  say(JSON.stringify({ beat, runs: data, missing }));
+}
+if (given.svg) {
+  const { os, arch } = Deno.build;
+  const system = `Deno ${Deno.version.deno}, ${os} ${Deno.osRelease()} ${arch}`;
+  await writeFile(given.svg, svg(runs, beat, system, language));
+}
+if (given.perfetto) await writeFile(given.perfetto, perfetto(runs, language));
+
+function chooseModels(): Model[] {
   try {
-    return pick(given.only);
+    return chosenModels(given.only);
   } catch (error) {
     fail(`${printable((error as Error).message)}; see --help`, 2);
   }
 }
 
-/** The language asked for, or the first one that the system names. */
-function tongue(): Language {
+/** The language that --lang names, or else the environment. */
+function chooseLanguage(): Language {
   const { lang } = given;
   if (lang === "en" || lang === "zh") return lang;
   if (lang) {
@@ -55,64 +106,16 @@ function tongue(): Language {
   return set?.startsWith("zh") ? "zh" : "en";
 }
 
-/** A line that makes room for the next one, at a terminal. */
-function status(line: string) {
+/** Shows a line at a terminal, in place of the one before. */
+function showStatus(line: string) {
   if (!Deno.stderr.isTerminal()) return;
   Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${line}`));
 }
 
-async function write(file: string, text: string) {
+async function writeFile(file: string, text: string) {
   try {
     await Deno.writeTextFile(file, text);
   } catch (error) {
     fail(`cannot write ${file}: ${reason(error)}`);
   }
 }
-
-const models = cast();
-for (const name of ["run", "net", "ffi"] as const) {
-  if (Deno.permissions.requestSync({ name }).state !== "granted") {
-    fail("starts servers, and talks to them: run with -A");
-  }
-}
-if (beat < 100) {
-  warn("with a beat below 0.1 s, what happens at once takes as long as a beat");
-}
-addEventListener("unload", () => status(""));
-const outcomes = await playAll(models, beat, (ready, of) => {
-  status(`${"■".repeat(ready)}${"□".repeat(of - ready)}`);
-});
-
-const terminal = Deno.stdout.isTerminal();
-const size = terminal ? Deno.consoleSize() : { columns: 80, rows: Infinity };
-const colour = terminal && !Deno.noColor;
-const sheet = new Sheet({ ...size, colour, language, beat }, models);
-const plays: Play[] = [];
-const missing: { script: string; why: string }[] = [];
-for (const outcome of outcomes) {
-  const done = await outcome;
-  if ("why" in done) {
-    missing.push(done);
-    continue;
-  }
-  if (!given.json) {
-    status("");
-    if (!plays.length) say(sheet.head());
-    say(sheet.play(done));
-  }
-  plays.push(done);
-}
-status("");
-if (plays.length && !given.json) say(sheet.foot(plays));
-for (const { script, why } of missing) warn(`without ${script}: ${why}`);
-if (!plays.length) fail("none of them could play");
-if (given.json) {
-  const data = plays.map(({ told: _, ...play }) => play);
-  say(JSON.stringify({ beat, plays: data, missing }));
-}
-if (given.svg) {
-  const { os, arch } = Deno.build;
-  const system = `Deno ${Deno.version.deno}, ${os} ${Deno.osRelease()} ${arch}`;
-  await write(given.svg, svg(plays, beat, system, language));
-}
-if (given.perfetto) await write(given.perfetto, perfetto(plays, language));

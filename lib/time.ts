@@ -10,6 +10,11 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** Resolves at a time of `now()`; at once if that time is over. */
+export function pauseUntil(time: number): Promise<void> {
+  return pause(Math.max(0, time - now()));
+}
+
 /** `0.2 ms`, `653 ms`: decimals only below 10 ms. */
 export function formatMs(ms: number, decimals = 1): string {
   return `${ms.toFixed(ms < 10 ? decimals : 0)} ms`;

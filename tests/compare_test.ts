@@ -1,18 +1,17 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { svg } from "../lib/compare/svg.ts";
+import type { SceneRun } from "../lib/compare/scene_run.ts";
+import { TerminalReport } from "../lib/compare/terminal.ts";
 import {
-  cpuTime,
+  chosenModels,
+  type Model,
   models,
-  pick,
-  start as startModel,
+  shortName,
 } from "../lib/models/models.ts";
-import type { Play } from "../lib/compare/scene.ts";
-import { Sheet } from "../lib/compare/terminal.ts";
-import {
-  columns as wide,
-  type Language,
-  STATES,
-} from "../lib/models/states.js";
+import { startServer } from "../lib/models/server.ts";
+import { type Language, STATES } from "../lib/models/states.js";
+import { cpuTime } from "../lib/process.ts";
+import { width } from "../lib/width.ts";
 import {
   connect,
   eventually,
@@ -49,29 +48,37 @@ async function compare(
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
-const waited = ({ clients }: Play) =>
+const waited = ({ clients }: SceneRun) =>
   clients.map(({ asked, answered }) => answered - asked);
-const main = ({ threads }: Play) => threads[0].spans;
+const main = ({ threads }: SceneRun) => threads[0].spans;
+
+function modelOf(script: string): Model {
+  return models.find((model) => model.script === script)!;
+}
+
+/** What `--json` prints. */
+interface Data {
+  runs: SceneRun[];
+  missing: { script: string }[];
+  beat: number;
+}
 
 /**
  * The data of a scene. On a busy machine, where clients come late, it is played
  * again, and more slowly: what takes a moment must not be a beat.
  */
-async function calm(
-  args: string[],
-  under?: string[],
-): Promise<{ plays: Play[]; missing: { script: string }[]; beat: number }> {
+async function calm(args: string[], under?: string[]): Promise<Data> {
   for (const beat of [0.3, 0.6, 1.2]) {
     const timed = ["--json", "--beat", `${beat}`];
     const { code, stdout, stderr } = await compare([...timed, ...args], {
       under,
     });
     assertEquals([code, ioUring ? stderr : ""], [0, ""]);
-    const data = JSON.parse(stdout) as Awaited<ReturnType<typeof calm>>;
-    const late = Math.max(...data.plays.map(({ late }) => late));
+    const data = JSON.parse(stdout) as Data;
+    const late = Math.max(...data.runs.map(({ late }) => late));
     // A thread takes its time to start, where others have the CPU.
-    const slow = data.plays.some((play) =>
-      play.script === "threads.ts" && waited(play)[1] > beat * 1000 / 2
+    const slow = data.runs.some((run) =>
+      modelOf(run.script).threadPerClient && waited(run)[1] > beat * 1000 / 2
     );
     if (late < beat * 1000 / 30 && !slow || beat > 1) return data;
   }
@@ -99,15 +106,15 @@ function wellFormed(xml: string) {
 Deno.test("compare.ts: what it shows is what happened", async (t) => {
   const file = await Deno.makeTempFile();
   const args = ["--only", "all,epoll_http", "--perfetto", file];
-  const { plays: list, missing, beat } = await calm(args);
+  const { runs: list, missing, beat } = await calm(args);
   const able = (name: string) => ioUring || !name.startsWith("io_uring");
   assertEquals(missing.map(({ script }) => script).filter(able), []);
-  const plays = Object.fromEntries(
-    list.map((play) => [play.script.replace(".ts", ""), play]),
+  const runs = Object.fromEntries(
+    list.map((run) => [shortName(run.script), run]),
   );
-  const names = models.map(({ script }) => script.replace(".ts", ""));
-  assertEquals(Object.keys(plays), names.filter(able));
-  const { blocking, threads, nonblocking, signal, async, ...rest } = plays;
+  const names = models.map(({ script }) => shortName(script));
+  assertEquals(Object.keys(runs), names.filter(able));
+  const { blocking, threads, nonblocking, signal, async, ...rest } = runs;
 
   await t.step("the blocking server is held for one client", () => {
     const [first, second] = blocking.clients;
@@ -144,9 +151,9 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
 
   await t.step("the others answer at once", () => {
     const bound = waited(blocking)[1] / 3;
-    for (const play of [...Object.values(rest), async, signal]) {
-      const { script, waits } = play;
-      const all = [...waits, ...waited(play)];
+    for (const run of [...Object.values(rest), async, signal]) {
+      const { script, waits } = run;
+      const all = [...waits, ...waited(run)];
       assert(Math.max(...all) < bound, `${script}: ${all}`);
     }
     assert(blocking.waits[1] > 2 * bound);
@@ -182,11 +189,11 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
   }
 
   await t.step("the two phases", () => {
-    const found = Object.values(plays).map(({ script, phases }) => {
+    const found = Object.values(runs).map(({ script, phases }) => {
       const { waits, copies, synchronous } = phases!;
       return [
-        script.replace(".ts", ""),
-        waits.who,
+        shortName(script),
+        waits.where,
         waits.call,
         waits.blocked,
         copies.call,
@@ -196,42 +203,45 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
     assertEquals(
       found,
       [
-        "blocking thread recv one recv true",
+        "blocking main recv one recv true",
         "threads own recv one recv true",
         "nonblocking Deno epoll_wait no recv true",
-        "select thread select all recv true",
-        "poll thread poll all recv true",
-        "epoll thread epoll_wait all recv true",
-        "epoll_http thread epoll_wait all recv true",
+        "select main select all recv true",
+        "poll main poll all recv true",
+        "epoll main epoll_wait all recv true",
+        "epoll_http main epoll_wait all recv true",
         "signal Deno epoll_wait no recv true",
         "async Deno epoll_wait no recv true",
-        "io_uring thread io_uring_enter all io_uring_enter false",
+        "io_uring main io_uring_enter all io_uring_enter false",
       ].filter(able),
     );
   });
 
-  await t.step("a lane has no holes and nothing twice", () => {
-    for (const { script, threads, from, to } of Object.values(plays)) {
-      for (const [i, { spans }] of threads.entries()) {
-        let last = i ? spans[0].from : from;
-        for (const span of spans) {
-          assert(Math.abs(span.from - last) < 0.01, `${script} at ${last}`);
-          assert(span.to >= span.from);
-          last = span.to;
+  await t.step(
+    "the spans of a thread have no holes, and do not overlap",
+    () => {
+      for (const { script, threads, from, to } of Object.values(runs)) {
+        for (const [i, { spans }] of threads.entries()) {
+          let last = i ? spans[0].from : from;
+          for (const span of spans) {
+            assert(Math.abs(span.from - last) < 0.01, `${script} at ${last}`);
+            assert(span.to >= span.from);
+            last = span.to;
+          }
+          if (!i) assert(Math.abs(to - last) < 0.01);
         }
-        if (!i) assert(Math.abs(to - last) < 0.01);
       }
-    }
-  });
+    },
+  );
 
   await t.step("the picture: well-formed, words as words", () => {
     for (const language of ["en", "zh"] as const) {
       const system = 'a <system> & its "name"';
-      const picture = svg(Object.values(plays), beat, system, language);
+      const picture = svg(Object.values(runs), beat, system, language);
       wellFormed(picture);
       const words = picture.replace(/<style>.*<\/style>/s, "")
         .replace(/<[^>]+>/g, "\n");
-      for (const { script, name, canteen } of Object.values(plays)) {
+      for (const { script, name, canteen } of Object.values(runs)) {
         for (const text of [script, name[language], canteen[language]]) {
           assert(text && words.includes(text), `${text} is not there`);
         }
@@ -246,14 +256,14 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
   });
 
   await t.step("at a terminal: nothing wraps, nothing scrolls away", () => {
-    const shown = Object.values(plays).filter(({ script }) =>
+    const shown = Object.values(runs).filter(({ script }) =>
       script !== "epoll_http.ts"
     );
     for (const language of ["en", "zh"] as const) {
       for (const columns of [40, 60, 80, 120, 200]) {
         for (const rows of [24, 36, 50, 64, 80, 100, Infinity]) {
           const lines = drawn(shown, columns, rows, language, beat);
-          const wrong = lines.find((line) => wide(line) > columns);
+          const wrong = lines.find((line) => width(line) > columns);
           assertEquals(wrong, undefined, `${columns} columns, ${language}`);
           const room = `${lines.length} lines of ${rows} at ${columns}`;
           assert(lines.length < rows, room);
@@ -270,25 +280,25 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
   await t.step("--perfetto: the Trace Event Format, each call a slice", () => {
     const { traceEvents: events } = JSON.parse(Deno.readTextFileSync(file));
     tracks(events);
-    for (const { script, pid, calls } of Object.values(plays)) {
-      const own = events.filter((event: TraceEvent) => event.pid === pid);
-      const [name] = own.filter(({ name }: TraceEvent) =>
+    for (const { script, pid, calls } of Object.values(runs)) {
+      const own = events.filter((event: FormatEvent) => event.pid === pid);
+      const [name] = own.filter(({ name }: FormatEvent) =>
         name === "process_name"
       );
       assert(name.args.name.startsWith(`${script}: `));
-      const slices = own.filter(({ cat, ph }: TraceEvent) =>
+      const slices = own.filter(({ cat, ph }: FormatEvent) =>
         cat === "call" || ph === "b"
       );
       assert(slices.length >= (calls ?? 0), `${script}: ${slices.length}`);
-      const visits = own.filter(({ cat }: TraceEvent) => cat === "client");
-      assertEquals(visits.length, 4);
+      const clients = own.filter(({ cat }: FormatEvent) => cat === "client");
+      assertEquals(clients.length, 4);
     }
-    const recv = events.find(({ name, pid, args }: TraceEvent) =>
+    const recv = events.find(({ name, pid, args }: FormatEvent) =>
       name === "recv" && pid === blocking.pid && args?.result === 13
     );
-    assertMatch(recv.args.asked, /^\d+$/);
-    assertEquals(recv.args.answered, '13 bytes "is it ready?\\n"');
-    assertMatch(recv.args.at, /^blocking\.ts:\d+$/);
+    assertMatch(recv.args.args, /^\d+$/);
+    assertEquals(recv.args.outcome, '13 bytes "is it ready?\\n"');
+    assertMatch(recv.args.source, /^blocking\.ts:\d+$/);
     assert(recv.dur > 100_000, "it slept for two beats");
   });
   await Deno.remove(file);
@@ -296,19 +306,21 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
 
 /** What a terminal of that size shows. */
 function drawn(
-  plays: Play[],
+  runs: SceneRun[],
   columns: number,
   rows: number,
   language: Language,
   beat: number,
 ): string[] {
-  const paper = { columns, rows, colour: false, language, beat };
-  const sheet = new Sheet(paper, plays);
-  const parts = plays.map((play) => sheet.play(play));
-  return [sheet.head(), ...parts, sheet.foot(plays)].join("\n").split("\n");
+  const options = { columns, rows, colour: false, language, beat };
+  const shown = runs.map(({ script }) => modelOf(script));
+  const report = new TerminalReport(options, shown);
+  const parts = runs.map((run) => report.run(run));
+  return [report.head(), ...parts, report.foot(runs)].join("\n").split("\n");
 }
 
-interface TraceEvent {
+/** An event of the file of --perfetto. */
+interface FormatEvent {
   ph: string;
   name: string;
   cat?: string;
@@ -325,9 +337,9 @@ interface TraceEvent {
  * processes and threads as metadata; complete events that, on a thread, contain
  * each other or do not touch; asynchronous ones begun once and ended once, later.
  */
-function tracks(events: TraceEvent[]) {
+function tracks(events: FormatEvent[]) {
   const begun = new Map<string, number>();
-  const byThread = new Map<string, TraceEvent[]>();
+  const byThread = new Map<string, FormatEvent[]>();
   for (const event of events) {
     const { ph, name, cat, pid, tid, ts = -1, dur = -1, id, args } = event;
     const what = JSON.stringify(event);
@@ -363,7 +375,7 @@ function tracks(events: TraceEvent[]) {
   for (const [track, slices] of byThread) {
     assert(named.has(track), `thread ${track} has no name`);
     const ends: number[] = [];
-    const order = (a: TraceEvent, b: TraceEvent) =>
+    const order = (a: FormatEvent, b: FormatEvent) =>
       a.ts! - b.ts! || b.dur! - a.dur!;
     for (const { ts, dur, name } of slices.sort(order)) {
       while (ends.length && ends.at(-1)! <= ts! + 0.01) ends.pop();
@@ -399,13 +411,13 @@ Deno.test({
       "clone,clone3,accept4,recvfrom,pselect6,poll,epoll_wait,epoll_pwait,io_uring_enter";
     const only = "blocking,threads,nonblocking,select,poll,epoll,signal,async" +
       (ioUring ? ",io_uring" : "");
-    const { plays, beat } = await calm(
+    const { runs, beat } = await calm(
       ["--only", only],
       [...strace, "-o", file, "-e", calls],
     );
     const seen = straced(Deno.readTextFileSync(file));
     await Deno.remove(file);
-    for (const { script, pid, phases, threads } of plays) {
+    for (const { script, pid, phases, threads } of runs) {
       const { waits, copies, synchronous } = phases!;
       const own = seen.filter((call) => call.process === pid);
       const accept = own.find(({ call, result }) =>
@@ -429,7 +441,7 @@ Deno.test({
       const copier = message?.thread ?? pid;
       const name = KERNEL[waits.call] ?? waits.call;
       const until = message?.to ?? Infinity;
-      const from = waits.who === "own" ? 0 : accept?.from ?? 0;
+      const from = waits.where === "own" ? 0 : accept?.from ?? 0;
       const slept = own.filter(({ call, thread, from: begun, to }) =>
         thread === copier && begun >= from && to <= until &&
         call.replace("epoll_pwait", "epoll_wait") === name
@@ -446,7 +458,7 @@ Deno.test({
           `${us} ${copies.us}`,
         );
       }
-      if (message && copies.us === null && copies.who !== "Deno") {
+      if (message && copies.us === null && copies.where !== "Deno") {
         assertEquals(waits.call, copies.call);
         assert(message.ms > 5, `${script}: it did not wait in recv`);
       }
@@ -455,20 +467,23 @@ Deno.test({
 });
 
 test("CPU time is that of /proc, of an untraced server", async () => {
-  const [model] = pick("epoll");
-  const server = startModel(model, {});
+  const [model] = chosenModels("epoll");
+  const server = startServer(model, {});
   try {
     const conn = await connect(await server.port);
-    const told = () => {
+    const timeInProc = () => {
       const [user, system] = stat(`/proc/${server.pid}`).slice(11, 13);
       return (Number(user) + Number(system)) * 10; // of hundredths of a second
     };
-    const [before, since] = [cpuTime(server.pid), told()];
-    while (told() - since < 200) {
+    const before = cpuTime(server.pid);
+    const beforeInProc = timeInProc();
+    while (timeInProc() - beforeInProc < 200) {
       for (let i = 0; i < 200; i++) await exchange(conn, "is it ready?\n");
     }
-    const [used, ticks] = [cpuTime(server.pid) - before, told() - since];
-    assert(Math.abs(used - ticks) <= 30, `${used} ms, and /proc: ${ticks}`);
+    const used = cpuTime(server.pid) - before;
+    const usedInProc = timeInProc() - beforeInProc;
+    const what = `${used} ms, and /proc: ${usedInProc}`;
+    assert(Math.abs(used - usedInProc) <= 30, what);
     conn.close();
   } finally {
     server.stop();
@@ -512,13 +527,15 @@ async function usedByBoth() {
     if (used[0] && used[1]) samples.push([performance.now(), used[0], used[1]]);
     await pause(5);
   }
-  const { plays: [{ cpu }] } = JSON.parse(comparing.output());
+  const { runs: [{ cpu }] } = JSON.parse(comparing.output());
   const [end] = samples.at(-1)!;
-  const at = (ms: number) =>
+  const sampleBefore = (ms: number) =>
     samples.findLast(([time]) => end - time > ms) ?? samples[0];
   // It is stopped at the end of the scene, which takes four beats and a half,
   // and in the last of which nothing happens. What its end costs is not in it.
-  const [, plain, traced] = at(100).map((used, i) => used - at(1780)[i]);
+  const [, ...used] = sampleBefore(100);
+  const [, ...before] = sampleBefore(1780);
+  const [plain, traced] = used.map((ms, i) => ms - before[i]);
   return { cpu, plain, traced };
 }
 
@@ -536,13 +553,13 @@ test("where it says that a thread sleeps, the kernel says so too", async () => {
   };
   await Promise.all(
     Object.entries(sleeps).map(async ([script, place]) => {
-      const model = models.find((model) => model.script === script)!;
+      const model = modelOf(script);
       assertEquals(
         ["nonblocking.ts", "threads.ts", "signal.ts", "async.ts"]
           .includes(script),
-        model.away !== undefined,
+        model.idleState !== undefined,
       );
-      const server = startModel(model, {});
+      const server = startServer(model, {});
       try {
         await server.port;
         const wchan = () => read(`${server.pid}/wchan`);
@@ -555,7 +572,7 @@ test("where it says that a thread sleeps, the kernel says so too", async () => {
   );
 });
 
-test("--only, a picture, and models that cannot play", async () => {
+test("--only, a picture, and models that fail", async () => {
   const dir = await Deno.makeTempDir();
   try {
     await copy(dir, ["compare", "util", "select"]);
@@ -594,13 +611,18 @@ test("--only, a picture, and models that cannot play", async () => {
 
 /** The given scripts, lib/ and deno.json, somewhere else. */
 async function copy(dir: string, scripts: string[]) {
-  await Deno.mkdir(`${dir}/lib`);
-  for (const { name, isFile } of Deno.readDirSync(new URL("lib", root))) {
-    if (!isFile) continue;
-    await Deno.copyFile(new URL(`lib/${name}`, root), `${dir}/lib/${name}`);
-  }
+  await copyFolder(new URL("lib/", root), `${dir}/lib`);
   for (const file of [...scripts.map((name) => `${name}.ts`), "deno.json"]) {
     await Deno.copyFile(new URL(file, root), `${dir}/${file}`);
+  }
+}
+
+async function copyFolder(from: URL, to: string) {
+  await Deno.mkdir(to);
+  for (const { name, isDirectory } of Deno.readDirSync(from)) {
+    if (isDirectory) {
+      await copyFolder(new URL(`${name}/`, from), `${to}/${name}`);
+    } else await Deno.copyFile(new URL(name, from), `${to}/${name}`);
   }
 }
 
@@ -658,7 +680,7 @@ Deno.test("every state has words in both languages, and a sign one wide", () => 
     for (const words of [word, legend]) {
       assert(words.en && /\p{Script=Han}/u.test(words.zh), state);
     }
-    assertEquals(wide(glyph), 1);
+    assertEquals(width(glyph), 1);
   }
 });
 

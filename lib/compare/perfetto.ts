@@ -3,13 +3,14 @@
  * of every thread with its arguments, and the two clients, in the Trace Event
  * Format (JSON, "traceEvents"). Times are in µs.
  */
-import type { Play } from "./scene.ts";
-import type { Told } from "../trace.ts";
-import { CLIENTS } from "./tables.ts";
+import { SCENE_CLIENTS } from "../models/scene.ts";
 import type { Language } from "../models/states.js";
+import type { TraceEvent } from "../trace.ts";
+import type { SceneRun } from "./scene_run.ts";
 
-interface Event {
-  /** M: a name; X: complete, with its duration; b, e: begin and end. */
+/** An event of the format. */
+interface FormatEvent {
+  /** M: a name; X: a slice with its duration; b, e: its begin and its end. */
   ph: "M" | "X" | "b" | "e";
   name: string;
   pid: number;
@@ -21,114 +22,158 @@ interface Event {
   args?: Record<string, unknown>;
 }
 
-const micros = (ms: number) => Math.round(ms * 1000 * 1000) / 1000;
+/** The tracks of the clients are 1000 and 1001: no thread has such an id. */
+const CLIENT_TRACK = 1000;
 
-/** What a viewer shows of a call beside its name. */
-const details = ({ at, asked, answered, result, error }: Told) => ({
-  asked,
-  ...(answered && { answered: answered.replace(/^[ ,→]+/, "") }),
-  ...(result !== undefined && { result }),
-  ...(error && { error }),
-  ...(at && { at }),
-});
-
-/** The file's text. Times begin when the first model's scene does. */
-export function perfetto(plays: Play[], language: Language): string {
-  const start = Math.min(
-    ...plays.flatMap(({ told }) =>
-      told.map(({ time, held = 0, waited = 0 }) => time - held - waited)
-    ),
+/** The file's text. Times begin with the first call of all. */
+export function perfetto(runs: SceneRun[], language: Language): string {
+  const begins = runs.flatMap(({ events }) =>
+    events.map(({ time, held = 0, waited = 0 }) => time - held - waited)
   );
-  const events = plays.flatMap((play, i) => [
-    ...names(play, i, language),
-    ...calls(play, start),
-    ...clients(play, start),
+  const start = Math.min(...begins);
+  const traceEvents = runs.flatMap((run, i) => [
+    ...names(run, i, language),
+    ...calls(run, start),
+    ...clients(run, start),
   ]);
-  return JSON.stringify({ displayTimeUnit: "ms", traceEvents: events }) + "\n";
+  return JSON.stringify({ displayTimeUnit: "ms", traceEvents }) + "\n";
 }
 
-/** The threads of a play in the order in which they spoke: the main one, ''. */
-const threadsOf = (
-  { told }: Play,
-) => [...new Set(["", ...told.map(({ thread = "" }) => thread)])];
-const CLIENT = 1000; // its track: 1000, 1001
+/** µs of so many ms. */
+function micros(ms: number): number {
+  return Math.round(ms * 1000 * 1000) / 1000;
+}
 
-function names(play: Play, i: number, language: Language): Event[] {
-  const { pid, script, name } = play;
-  const track = (tid: number, name: string): Event[] => [
-    { ph: "M", name: "thread_name", pid, tid, args: { name } },
-    { ph: "M", name: "thread_sort_index", pid, tid, args: { sort_index: tid } },
+/** The names of threads in the order of their tracks: the main one's is empty. */
+function threadNames({ events }: SceneRun): string[] {
+  return [...new Set(["", ...events.map(({ thread = "" }) => thread)])];
+}
+
+/** The track of a thread. Ids of threads begin with 1. */
+function trackOf(thread: string, threads: string[]): number {
+  return threads.indexOf(thread) + 1;
+}
+
+function names(run: SceneRun, index: number, language: Language) {
+  const { pid, script, name } = run;
+  const meta = (
+    name: string,
+    tid: number,
+    args: Record<string, unknown>,
+  ): FormatEvent => ({ ph: "M", name, pid, tid, args });
+  const track = (tid: number, name: string) => [
+    meta("thread_name", tid, { name }),
+    meta("thread_sort_index", tid, { sort_index: tid }),
   ];
+  const threads = threadNames(run);
   return [
-    {
-      ph: "M",
-      name: "process_name",
-      pid,
-      tid: 0,
-      args: { name: `${script}: ${name[language]}` },
-    },
-    {
-      ph: "M",
-      name: "process_sort_index",
-      pid,
-      tid: 0,
-      args: { sort_index: i },
-    },
-    ...threadsOf(play).flatMap((thread, i) => track(i + 1, thread || "thread")),
-    ...CLIENTS.flatMap(({ whole }, i) => track(CLIENT + i, whole[language])),
+    meta("process_name", 0, { name: `${script}: ${name[language]}` }),
+    meta("process_sort_index", 0, { sort_index: index }),
+    ...threads.flatMap((thread) =>
+      track(trackOf(thread, threads), thread || "thread")
+    ),
+    ...SCENE_CLIENTS.flatMap(({ whole }, i) =>
+      track(CLIENT_TRACK + i, whole[language])
+    ),
   ];
 }
 
-function calls(play: Play, start: number): Event[] {
-  const { pid, told } = play;
-  const threads = threadsOf(play);
-  const events: Event[] = [];
-  const open = new Map<string, Told[]>(); // by thread, call and what it asked
+function calls(run: SceneRun, start: number): FormatEvent[] {
+  const { pid, events } = run;
+  const threads = threadNames(run);
+  const slices: FormatEvent[] = [];
+  // The calls that have not returned, by their thread, name and arguments.
+  const open = new Map<string, TraceEvent[]>();
   let promises = 0;
-  for (const line of told) {
-    const { call, time, thread = "", asked, held = 0, waited = 0 } = line;
-    const key = `${thread} ${call} ${asked}`;
-    const waiting = open.get(key) ?? [];
-    open.set(key, waiting);
-    if (line.phase === "call") {
-      waiting.push(line);
+  for (const event of events) {
+    const { call, phase, thread = "", args } = event;
+    const key = `${thread} ${call} ${args}`;
+    const called = open.get(key) ?? [];
+    open.set(key, called);
+    if (phase === "call") {
+      called.push(event);
       continue;
     }
-    const { at } = waiting.shift() ?? {};
-    const args = details({ at, ...line });
-    const tid = threads.indexOf(thread) + 1;
-    const to = micros(time - start);
-    if (line.promised) { // they overlap: begin and end, paired by their id
+    const source = called.shift()?.source;
+    const track = { pid, tid: trackOf(thread, threads) };
+    const returned = { source, ...event };
+    if (event.promised) {
       const id = `${pid}.${promises++}`;
-      const of = { name: call, cat: "promise", pid, tid, id };
-      events.push({ ph: "b", ...of, ts: micros(time - waited - start), args });
-      events.push({ ph: "e", ...of, ts: to });
+      slices.push(...promiseSlice(returned, { ...track, id }, start));
     } else {
-      const dur = micros(held);
-      const [name, cat, ts] = [call, "call", micros(time - held - start)];
-      events.push({ ph: "X", name, cat, pid, tid, ts, dur, args });
+      slices.push(callSlice(returned, track, start));
     }
   }
-  // What had not returned when the scene was over.
-  for (const line of [...open.values()].flat()) {
-    const { call, time, thread = "", promised } = line;
-    if (promised) continue;
-    const tid = threads.indexOf(thread) + 1;
-    const ts = micros(time - start);
-    const dur = Math.max(0, micros(play.to - time));
-    const args = { ...details(line), returned: false };
-    events.push({ ph: "X", name: call, cat: "call", pid, tid, ts, dur, args });
+  const unreturned = [...open.values()].flat()
+    .filter(({ promised }) => !promised);
+  for (const event of unreturned) {
+    const track = { pid, tid: trackOf(event.thread ?? "", threads) };
+    slices.push(openSlice(event, track, start, run.to));
   }
-  return events;
+  return slices;
 }
 
-function clients({ pid, clients }: Play, start: number): Event[] {
+/** A call that has returned. */
+function callSlice(
+  event: TraceEvent,
+  track: { pid: number; tid: number },
+  start: number,
+): FormatEvent {
+  const { call, time, held = 0 } = event;
+  const ts = micros(time - held - start);
+  const dur = micros(held);
+  const args = details(event);
+  return { ph: "X", name: call, cat: "call", ...track, ts, dur, args };
+}
+
+/** A call that had not returned when the scene was over. */
+function openSlice(
+  event: TraceEvent,
+  track: { pid: number; tid: number },
+  start: number,
+  end: number,
+): FormatEvent {
+  const { call, time } = event;
+  const ts = micros(time - start);
+  const dur = Math.max(0, micros(end - time));
+  const args = { ...details(event), returned: false };
+  return { ph: "X", name: call, cat: "call", ...track, ts, dur, args };
+}
+
+/** A promise. Promises overlap: an id pairs the begin and the end of each. */
+function promiseSlice(
+  event: TraceEvent,
+  track: { pid: number; tid: number; id: string },
+  start: number,
+): FormatEvent[] {
+  const { call, time, waited = 0 } = event;
+  const slice = { name: call, cat: "promise", ...track };
+  const args = details(event);
+  return [
+    { ph: "b", ...slice, ts: micros(time - waited - start), args },
+    { ph: "e", ...slice, ts: micros(time - start) },
+  ];
+}
+
+/** What a viewer shows of a call beside its name. */
+function details({ source, args, outcome, result, error }: TraceEvent) {
+  return {
+    args,
+    ...(outcome && { outcome: outcome.replace(/^[ ,→]+/, "") }),
+    ...(result !== undefined && { result }),
+    ...(error && { error }),
+    ...(source && { source }),
+  };
+}
+
+/** When each client was connected, and when it waited for its answer. */
+function clients({ pid, clients }: SceneRun, start: number): FormatEvent[] {
   const slice = (
     name: string,
     tid: number,
     from: number,
     to: number,
-  ): Event => ({
+  ): FormatEvent => ({
     ph: "X",
     name,
     cat: "client",
@@ -138,7 +183,7 @@ function clients({ pid, clients }: Play, start: number): Event[] {
     dur: micros(to - from),
   });
   return clients.flatMap(({ asked, answered, left }, i) => [
-    slice("connected", CLIENT + i, 0, left),
-    slice("waits for its answer", CLIENT + i, asked, answered),
+    slice("connected", CLIENT_TRACK + i, 0, left),
+    slice("waits for its answer", CLIENT_TRACK + i, asked, answered),
   ]);
 }

@@ -1,80 +1,113 @@
 /**
  * The two phases of every input: waiting until the data is in the kernel, and
- * copying it from there to the program. Read from what a thread did until it
- * had one client's message.
+ * copying the data from there to the program. Both are read from what a thread
+ * did until it had a client's message.
  */
-import type { Span } from "../models/timeline.ts";
+import type { Span, ThreadSpans } from "../models/timeline.ts";
 
-/** Who does it, in which call, and for how long. */
+/** The server's main thread, one for this client alone, or Deno. */
+type Where = "main" | "own" | "Deno";
+
+/** Where each phase took place, in which call, and for how long. */
 export interface Phases {
   waits: {
-    /** The server's only thread, one of the client's own, or Deno. */
-    who: "thread" | "own" | "Deno";
-    /** Of the script's, or Deno's. */
+    where: Where;
+    /** A call of the script's, or of Deno's. */
     call: string;
-    /** Asleep there since the client was accepted. */
+    /** For how long the thread slept after it had accepted the client. */
     ms: number;
-    /** For whom the thread stands there, blocked; or it is not. */
+    /** For whom the script's call blocked the thread, if it did. */
     blocked: "one" | "all" | "no";
   };
   copies: {
-    who: "thread" | "own" | "Deno";
+    where: Where;
     call: string;
-    /** Null where it is the call that has waited, or one of Deno's. */
+    /** Null for the call that has waited, and for a call of Deno's. */
     us: number | null;
   };
   /**
-   * Whether the call that moves the data returns only when that is done; or it
-   * is asked for, and the kernel tells of it later. See aio(7), io_uring(7).
+   * Whether the call that moves the data returns only when that is done; if not,
+   * the kernel tells of its completion later. See aio(7), io_uring(7).
    */
   synchronous: boolean;
 }
 
-/** Of the first client, who asks at that time. */
-export function phases(
-  threads: { thread: string; spans: Span[] }[],
+const ASLEEP = ["one", "all", "playing", "free"];
+
+/** The phases of the message that the first client sent at the time `asked`. */
+export function findPhases(
+  threads: ThreadSpans[],
   asked: number,
 ): Phases | null {
-  const had = ({ state, call, client, ops, to }: Span) => {
-    if (to < asked) return false;
-    if (ops) return state === "copying" && ops.includes("RECV");
-    return client === 0 && (state === "copying" && call === "recv" ||
-      state === "resolved" && call === "read");
-  };
   for (const { thread, spans } of threads) {
-    const end = spans.findIndex(had);
-    if (end === -1) continue;
-    const copy = spans[end];
-    const met = spans.findIndex(({ state, call }) =>
-      state === "accepting" ||
-      state === "resolved" && call?.startsWith("accept")
-    );
-    const asleep = spans.slice(met + 1, end).filter(({ state }) =>
-      ["one", "all", "playing", "free"].includes(state)
-    );
-    if (!asleep.length) return null;
-    const size = ({ from, to }: Span) => to - from;
-    const longest = asleep.toSorted((a, b) => size(b) - size(a))[0];
-    const { state } = longest;
-    const held = state === "one" || state === "all";
-    const who = thread ? "own" : "thread";
-    const resolved = copy.state === "resolved";
-    // A call that waited is told of as two spans: asleep, and a moment's copy.
-    const whole = size(copy) ? copy : spans[end - 1];
-    return {
-      waits: {
-        who: held ? who : "Deno",
-        call: held ? longest.call! : "epoll_wait",
-        ms: asleep.reduce((sum, span) => sum + size(span), 0),
-        blocked: state === "one" || state === "all" ? state : "no",
-      },
-      copies: {
-        who: resolved ? "Deno" : who,
-        call: resolved ? "recv" : copy.call!,
-        us: resolved || copy.call === longest.call ? null : size(whole) * 1000,
-      },
-      synchronous: !copy.ops,
-    };
+    const copied = spans.findIndex((span) => hasMessage(span, asked));
+    if (copied === -1) continue;
+    return phasesOf(spans, copied, thread ? "own" : "main");
   }
   return null;
+}
+
+/** Whether the server has the first client's message at the end of the span. */
+function hasMessage(
+  { state, call, client, ops, to }: Span,
+  asked: number,
+): boolean {
+  if (to < asked) return false;
+  if (ops) return state === "copying" && ops.includes("RECV");
+  const received = state === "copying" && call === "recv";
+  const resolved = state === "resolved" && call === "read";
+  return client === 0 && (received || resolved);
+}
+
+/** The phases, where the span with the index `copied` ends the second one. */
+function phasesOf(
+  spans: Span[],
+  copied: number,
+  thread: "main" | "own",
+): Phases | null {
+  const accepted = spans.findIndex(({ state, call }) =>
+    state === "accepting" ||
+    state === "resolved" && call?.startsWith("accept")
+  );
+  const asleep = spans.slice(accepted + 1, copied)
+    .filter(({ state }) => ASLEEP.includes(state));
+  if (asleep.length === 0) return null;
+  const longest = asleep.toSorted((a, b) => duration(b) - duration(a))[0];
+  const copy = spans[copied];
+  return {
+    waits: waitsOf(longest, asleep, thread),
+    copies: copiesOf(copy, spans[copied - 1], longest, thread),
+    synchronous: !copy.ops,
+  };
+}
+
+function waitsOf(
+  { state, call }: Span,
+  asleep: Span[],
+  thread: "main" | "own",
+): Phases["waits"] {
+  const ms = asleep.reduce((sum, span) => sum + duration(span), 0);
+  if (state === "one" || state === "all") {
+    return { where: thread, call: call!, ms, blocked: state };
+  }
+  return { where: "Deno", call: "epoll_wait", ms, blocked: "no" };
+}
+
+function copiesOf(
+  copy: Span,
+  before: Span,
+  longest: Span,
+  thread: "main" | "own",
+): Phases["copies"] {
+  if (copy.state === "resolved") {
+    return { where: "Deno", call: "recv", us: null };
+  }
+  // A call that has waited becomes two spans: asleep, and a copy without length.
+  const whole = duration(copy) ? copy : before;
+  const us = copy.call === longest.call ? null : duration(whole) * 1000;
+  return { where: thread, call: copy.call!, us };
+}
+
+function duration({ from, to }: Span): number {
+  return to - from;
 }

@@ -1,13 +1,9 @@
-/** What compare.ts says in tables and captions, for a terminal and a picture. */
-import type { Span } from "../models/timeline.ts";
-import type { Play } from "./scene.ts";
-import {
-  labels,
-  type Language,
-  type State,
-  STATES,
-  type Words,
-} from "../models/states.js";
+/** The tables of compare.ts, for the terminal and for the picture. */
+import { shortName } from "../models/models.ts";
+import type { Language } from "../models/states.js";
+import { formatMs } from "../time.ts";
+import type { Phases } from "./phases.ts";
+import type { SceneRun } from "./scene_run.ts";
 
 /** Rows under a head; the first column is the script's name. */
 export interface Table {
@@ -15,106 +11,39 @@ export interface Table {
   head: string[];
   rows: string[][];
   notes: string;
-  /** Which columns to keep when there is no room for all, best first. */
+  /** The columns from the most important to the least, for where few have room. */
   keep: number[];
 }
 
-export const ms = (time: number) => `${time.toFixed(time < 10 ? 1 : 0)} ms`;
-const percent = (share: number) => `${Math.round(share * 100)} %`;
-export const short = (script: string) => script.replace(/\.ts$/, "");
+/** Stands where there is no value. */
+export const NONE = "—";
 
-/** `first client` in a sentence, and as a short label. */
-export const CLIENTS: { whole: Words; label: Words }[] = [
-  {
-    whole: { en: "the first client", zh: "第一位客户端" },
-    label: { en: "first", zh: "第一位" },
-  },
-  {
-    whole: { en: "the second client", zh: "第二位客户端" },
-    label: { en: "second", zh: "第二位" },
-  },
-];
-
-/** What happens in the scene, and after how many beats. */
-export const EVENTS: [beats: number, words: Words, brief: Words][] = [
-  [0, { en: "both connect", zh: "两位都连上" }, { en: "both", zh: "连上" }],
-  [0.5, { en: "the second asks", zh: "第二位发话" }, {
-    en: "second asks",
-    zh: "第二位问",
-  }],
-  [2, { en: "the first asks", zh: "第一位发话" }, {
-    en: "first asks",
-    zh: "第一位问",
-  }],
-];
-
-/** The kinds of sign that occur, in the order of a legend. */
-export const occurring = (plays: Play[]) =>
-  (Object.keys(STATES) as State[]).filter((state) =>
-    plays.some(({ threads }) =>
-      threads.some(({ spans }) =>
-        spans.some((span) =>
-          span.state === state && (isMark(span) || isSeen(span))
-        )
-      )
-    )
-  );
-
-export const isMark = ({ state }: { state: State }) =>
-  STATES[state].kind === "mark";
-/** Whether it lasts long enough to be seen. */
-export const isSeen = (span: Span) => !isMark(span) && span.to - span.from > 10;
-
-/** What a picture says of a span, from much to little. */
-export const sayings = (span: Span, language: Language) =>
-  labels(
-    span,
-    language,
-    span.client === undefined
-      ? undefined
-      : CLIENTS[span.client]?.whole[language],
-  );
-
-/** Each thing to be said once, in the first place with room for most of it. */
-export function captions(
-  places: Span[],
-  language: Language,
-  fits: (words: string, at: Span) => boolean,
-): { words: string; place: Span }[] {
-  const groups = Map.groupBy(places, (place) => sayings(place, language)[0]);
-  return [...groups.values()].flatMap((group) => {
-    for (const words of sayings(group[0], language)) {
-      const place = group.find((place) => fits(words, place));
-      if (place) return [{ words, place }];
-    }
-    return [];
-  });
+/** A share from 0 to 1 as a text. */
+export function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
 }
 
-/** Round times for an axis. */
-export function ticks(from: number, to: number): number[] {
-  const steps = [10, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 60_000];
-  const step = steps.find((step) => (to - from) / step < 10) ?? to;
-  return Array.from({ length: Math.floor(to / step) + 1 }, (_, i) => i * step);
+/** Whether a column of a table is one of numbers, which end below each other. */
+export function isNumeric({ rows }: Table, column: number): boolean {
+  return rows.every((row) => /^(\d|—)/.test(row[column]));
 }
 
-/** What it cost, and for whom the thread stood there. */
-export function costs(plays: Play[], language: Language): Table {
-  const none = "—";
+/** What each model costs, and for whom its calls held a thread. */
+export function costTable(runs: SceneRun[], language: Language): Table {
   return {
     title: { en: "What it costs", zh: "代价" }[language],
     head: {
       en: "|first|second|for one|for all|calls|in vain|CPU",
       zh: "|第一位|第二位|为一人|为所有人|调用|白问|CPU",
     }[language].split("|"),
-    rows: plays.map(({ script, waits, held, calls, vain, cpu }) => [
-      short(script),
-      ...waits.map(ms),
+    rows: runs.map(({ script, waits, held, calls, vain, cpu }) => [
+      shortName(script),
+      ...waits.map((wait) => formatMs(wait)),
       percent(held.one),
       percent(held.all),
-      `${calls ?? none}`,
-      `${vain ?? none}`,
-      cpu === null ? none : ms(cpu),
+      `${calls ?? NONE}`,
+      `${vain ?? NONE}`,
+      cpu === null ? NONE : formatMs(cpu),
     ]),
     notes: {
       en:
@@ -126,36 +55,27 @@ export function costs(plays: Play[], language: Language): Table {
   };
 }
 
+const PHASE_WORDS = {
+  en: {
+    deno: "Deno’s ",
+    ownThread: ", own thread",
+    sameCall: "same call",
+    blocked: { one: "for one", all: "for all", no: "no" },
+    synchronous: "synchronous",
+    asynchronous: "asynchronous",
+  },
+  zh: {
+    deno: "Deno 的 ",
+    ownThread: "，自己的线程",
+    sameCall: "同一次调用",
+    blocked: { one: "为一人", all: "为所有人", no: "否" },
+    synchronous: "同步",
+    asynchronous: "异步",
+  },
+};
+
 /** The two phases of the first client's message. */
-export function phaseTable(plays: Play[], language: Language): Table {
-  const zh = language === "zh";
-  const deno = zh ? "Deno 的 " : "Deno’s ";
-  const rows = plays.flatMap(({ script, phases }) => {
-    if (!phases) return [];
-    const { waits, copies, synchronous } = phases;
-    const own = zh ? "，自己的线程" : ", own thread";
-    const same = copies.who === waits.who && copies.call === waits.call;
-    return [[
-      short(script),
-      (waits.who === "Deno" ? deno : "") + waits.call +
-      (waits.who === "own" ? own : ""),
-      ms(waits.ms),
-      {
-        one: zh ? "为一人" : "for one",
-        all: zh ? "为所有人" : "for all",
-        no: zh ? "否" : "no",
-      }[waits.blocked],
-      same
-        ? (zh ? "同一次调用" : "same call")
-        : (copies.who === "Deno" ? deno : "") + copies.call,
-      copies.us === null ? "—" : copies.us.toFixed(0),
-      synchronous
-        ? (zh ? "同步" : "synchronous")
-        : zh
-        ? "异步"
-        : "asynchronous",
-    ]];
-  });
+export function phaseTable(runs: SceneRun[], language: Language): Table {
   return {
     title: {
       en: "The two phases of the first client’s message",
@@ -165,7 +85,9 @@ export function phaseTable(plays: Play[], language: Language): Table {
       en: "|1 waits in|for|blocked|2 copied by|µs|POSIX",
       zh: "|一 等在|多久|被占住|二 拷贝|µs|POSIX",
     }[language].split("|"),
-    rows,
+    rows: runs.flatMap(({ script, phases }) =>
+      phases ? [[shortName(script), ...phaseCells(phases, language)]] : []
+    ),
     notes: {
       en:
         "Phase 1: a thread sleeps until the data is in the kernel: in which call, for how long since it accepted the client, and whether that call of the script’s holds it, for one client or for everyone. Phase 2: which call copies the data to the program. A call that has waited copies at its end; how long that takes, a trace cannot tell. Synchronous, in POSIX’s sense: the call that moves the data returns when that is done; asynchronous: it is asked for, and its completion comes later.",
@@ -176,10 +98,31 @@ export function phaseTable(plays: Play[], language: Language): Table {
   };
 }
 
-/** What is to be said if the times mean little, because others had the CPU. */
-export function busy(plays: Play[], language: Language): string {
-  const late = Math.max(...plays.map(({ late }) => late));
-  if (late < 10) return "";
+function phaseCells(
+  { waits, copies, synchronous }: Phases,
+  language: Language,
+): string[] {
+  const words = PHASE_WORDS[language];
+  const prefix = { main: "", own: "", Deno: words.deno };
+  const suffix = { main: "", own: words.ownThread, Deno: "" };
+  const same = copies.where === waits.where && copies.call === waits.call;
+  return [
+    prefix[waits.where] + waits.call + suffix[waits.where],
+    formatMs(waits.ms),
+    words.blocked[waits.blocked],
+    same ? words.sameCall : prefix[copies.where] + copies.call,
+    copies.us === null ? NONE : copies.us.toFixed(0),
+    synchronous ? words.synchronous : words.asynchronous,
+  ];
+}
+
+/** Clients that come late by more ms show that other processes had the CPU. */
+const LATE = 10;
+
+/** A warning, if the times mean little because the machine was busy; or "". */
+export function busyWarning(runs: SceneRun[], language: Language): string {
+  const late = Math.max(...runs.map(({ late }) => late));
+  if (late < LATE) return "";
   const ms = late.toFixed(0);
   return {
     en:

@@ -1,17 +1,17 @@
 /**
- * The models: what each is called, in English and in Chinese, what is special
- * about it, and how its script is started to be watched.
+ * The table of models: what each is called, in English and in Chinese, and what
+ * is special about it.
  */
 import type { Words } from "./states.js";
 
 /** One way to wait, and the script that shows it. */
 export interface Model {
-  /** `select.ts`, at the top level. */
+  /** The script's file, beside lib/: `select.ts`. */
   script: string;
   name: Words;
   /** What the model is in the canteen. */
   canteen: Words;
-  /** Whether the model is shown where nobody has named it. */
+  /** Whether `all` includes the model. */
   shownByDefault: boolean;
   /** What a client sends. */
   message: string;
@@ -19,20 +19,22 @@ export interface Model {
   makesOwnCalls: boolean;
   /** Whether each client has a thread of its own, which takes time to start. */
   threadPerClient?: true;
-  /** Flags for a scene with so many seconds from one event to the next. */
+  /** The script's flags for a scene with a beat of so many seconds. */
   sceneFlags?: (beat: number) => string[];
-  /** Flags to be watched with hundreds of idle clients. */
+  /** The script's flags in watch.ts, where hundreds of idle clients may connect. */
   watchFlags?: string[];
-  /** How many beats the server stays away, if it comes back by the clock. */
+  /** How many beats pass between two rounds of a server that goes by the clock. */
   intervalBeats?: number;
-  /** What is typed into the server's terminal for each answer. */
+  /** The line that is typed into the server's terminal for each answer. */
   typedAnswer?: string;
-  /** What its thread does when it is in no call for a while. */
+  /** What the main thread does when it is in no call for a while. */
   idleState?: "playing" | "free";
 }
 
 const message = "is it ready?\n";
+const NONBLOCKING_INTERVAL = 0.75; // beats
 
+/** All models, in the order in which they are shown. */
 export const models: Model[] = [
   {
     script: "blocking.ts",
@@ -59,7 +61,7 @@ export const models: Model[] = [
     },
     shownByDefault: true,
     threadPerClient: true,
-    watchFlags: ["--threads", "32"], // 7 MB each, and twice
+    watchFlags: ["--threads", "32"], // each takes 7 MB, in two servers
     message,
     makesOwnCalls: true,
     idleState: "free",
@@ -73,8 +75,8 @@ export const models: Model[] = [
       zh: "你出去玩，隔一会儿回来问一句：好了吗？",
     },
     shownByDefault: true,
-    sceneFlags: (beat) => ["--interval", `${beat * 0.75}`],
-    intervalBeats: 0.75,
+    sceneFlags: (beat) => ["--interval", `${beat * NONBLOCKING_INTERVAL}`],
+    intervalBeats: NONBLOCKING_INTERVAL,
     message,
     makesOwnCalls: true,
     idleState: "playing",
@@ -175,14 +177,14 @@ export const models: Model[] = [
   },
 ];
 
-/** `select` of `select.ts`. */
+/** The script's name without `.ts`: `select`. */
 export function shortName(script: string): string {
   return script.replace(/\.ts$/, "");
 }
 
 /**
- * The models that are named, separated by commas, with or without `.ts`; `all`
- * names those that are shown by default. Throws a line that says which is unknown.
+ * The models that a list names, such as `select,poll.ts`; `all` names those that
+ * are shown by default. Throws an error that says which name is unknown.
  */
 export function chosenModels(only: string): Model[] {
   const names = only.split(",").map((name) => shortName(name.trim()));

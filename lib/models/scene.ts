@@ -4,19 +4,19 @@
  */
 import type { Words } from "./states.js";
 
-/** When what happens, in beats since both connect. */
+/** The moments of the scene, in beats after both clients connect. */
 export const SCENE = {
   connect: 0,
   secondAsks: 0.5,
   firstAsks: 2,
-  /** From an answer until its client leaves. */
+  /** How many beats a client stays after its answer. */
   stay: 1,
-  /** From where to where a picture goes. */
+  /** Where a picture of the scene begins and ends. */
   from: -0.25,
   to: 4.25,
 };
 
-/** The events of the scene: a caption, and a short one. */
+/** The events of the scene, each with its caption and a shorter one. */
 export const SCENE_EVENTS: { beats: number; caption: Words; brief: Words }[] = [
   {
     beats: SCENE.connect,
@@ -35,7 +35,7 @@ export const SCENE_EVENTS: { beats: number; caption: Words; brief: Words }[] = [
   },
 ];
 
-/** Its two clients: within a sentence, and as a short label. */
+/** The two clients, as each is called in a sentence and as a short label. */
 export const SCENE_CLIENTS: { whole: Words; label: Words }[] = [
   {
     whole: { en: "the first client", zh: "第一位客户端" },

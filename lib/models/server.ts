@@ -16,23 +16,23 @@ export interface ServerHandlers {
   onLine?: (line: string) => void;
 }
 
-/** A model's script, running. */
+/** A running server. */
 export interface ModelServer {
   readonly model: Model;
   readonly pid: number;
-  /** The port it listens on. Rejects, with the reason, if it never listens. */
+  /** The server's port. Rejects with the reason if the server never listens. */
   readonly port: Promise<number>;
-  /** Resolves when it has ended and all of its output was read. */
+  /** Resolves when the server has ended and all of its output was read. */
   readonly ended: Promise<Deno.CommandStatus>;
-  /** Rejects, with the reason, when it ends; never resolves. */
+  /** Rejects with the reason when the server ends, and never resolves. */
   readonly failed: Promise<never>;
-  /** Types a line into its terminal. */
+  /** Types a line, given without its newline, into the server's terminal. */
   type(line: string): void;
-  /** Ends it at once. */
+  /** Kills the server. */
   stop(): void;
 }
 
-const MOST_WARNINGS = 100;
+const MOST_WARNINGS = 100; // the last ones, if a server never stops to warn
 
 /** Starts a model's script on a free port, with the given flags added. */
 export function startServer(
@@ -46,13 +46,15 @@ export function startServer(
   const trace = onEvent ? ["--trace=json"] : [];
   const warnings: string[] = [];
 
-  /** A line of its stderr: of its trace, or something that went wrong. */
+  // Lines of stderr are events of the trace, warnings, and errors of Deno's.
   const onErrorLine = (line: string) => {
     if (line.startsWith("{")) {
       const event: TraceEvent | TraceWarning = JSON.parse(line);
       if ("warning" in event) warnings.push(event.warning);
       else onEvent?.(event);
-    } else if (line) warnings.push(line);
+    } else if (line) {
+      warnings.push(line);
+    }
     if (warnings.length > MOST_WARNINGS) warnings.shift();
   };
 
@@ -64,7 +66,7 @@ export function startServer(
         else onLine?.(line);
       },
     },
-    // There its deno.json is found, as if it had been started by hand.
+    // In this folder Deno finds deno.json, as if somebody had typed the command.
     { cwd: local ? new URL("../..", import.meta.url) : undefined },
   );
   const failed = server.ended.then(({ code, signal }): never => {
@@ -72,8 +74,9 @@ export function startServer(
       warnings[0] ?? `it has ended with ${signal ?? `status ${code}`}`;
     throw new Error(why.replace(RegExp(`^(error|${model.script}): `), ""));
   });
-  failed.catch(() => {}); // to be stopped is no failure
-  const port = Promise.race([server.port.catch(() => failed), failed]);
+  const port = server.port.catch(() => failed);
+  // Nobody may wait for them: a server that was stopped has not failed.
+  failed.catch(() => {});
   port.catch(() => {});
 
   return {
@@ -82,7 +85,9 @@ export function startServer(
     port,
     ended: server.ended,
     failed,
-    type: (line) => void server.write(`${line}\n`).catch(() => {}),
+    type(line) {
+      server.write(`${line}\n`).catch(() => {}); // the server may have ended
+    },
     stop: server.kill,
   };
 }

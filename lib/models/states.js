@@ -1,32 +1,35 @@
 /**
- * What a thread can do while its server waits, with the words, colours and
- * signs for it, shared by the terminal, the picture and the browser. A browser
- * runs this as it stands: JavaScript, with its types in comments.
+ * The states of a server's thread, and how each is shown: the words, colours and
+ * signs that the terminal, the picture and the browser share. A browser loads
+ * this file as it stands, so it is JavaScript with its types in comments.
  */
 // @ts-check
 
 /** @typedef {"en" | "zh"} Language */
 /** @typedef {Record<Language, string>} Words */
 /**
- * What a thread does. Held by a call of its own: `one`, `all`. Not held, and
- * asleep in Deno's own epoll_wait: `playing`, `free`. A moment's work, drawn as
- * a mark: `copying`, `accepting`, `asking`, `resolved`. Anything else: `other`.
+ * What a thread does. A call of its own holds it: `one`, `all`. No call holds it,
+ * and it sleeps in Deno's own epoll_wait: `playing`, `free`. It does a moment's
+ * work, which is drawn as a mark: `copying`, `accepting`, `asking`, `resolved`.
+ * It does anything else: `other`.
  * @typedef {"one" | "all" | "playing" | "free" | "copying" | "accepting"
  *   | "asking" | "resolved" | "other"} State
  */
 /**
+ * How a state is shown.
  * @typedef {object} Look
  * @property {"held" | "away" | "mark" | "other"} kind
  * @property {{ light: string, dark: string }} colour
  * @property {number} ansi the colour at a terminal; 0 is that of the text
- * @property {string} glyph one column wide
+ * @property {string} glyph the sign for it at a terminal, one column wide
  * @property {Words} word
  * @property {Words} legend
  */
 
 /**
- * In the order of a legend. The two kinds of held are far apart for every kind
- * of eye, and in brightness; what is not held is hollow.
+ * The states, in the order of a legend. The colours of the two `held` states
+ * differ in brightness too, for those who are colour-blind. The `away` states are
+ * drawn hollow.
  * @type {Record<State, Look>}
  */
 export const STATES = {
@@ -119,7 +122,7 @@ export const STATES = {
   },
 };
 
-/** A client that waits for its answer. */
+/** How a client is shown that waits for its answer. */
 export const WAIT = {
   colour: { light: "#8250a8", dark: "#c297e8" },
   ansi: 35,
@@ -127,32 +130,34 @@ export const WAIT = {
 };
 
 /**
- * What can be said of a span, from much to little, so that what fits is taken.
- * `whom` names the client it is about, if there is one.
+ * What can be said of a span, from the longest text to the shortest, so that the
+ * first that fits is taken. `client` names the client that the call is about, if
+ * there is one.
  * @param {{ state: State, call?: string }} span
  * @param {Language} language
- * @param {string} [whom]
+ * @param {string} [client]
  * @returns {string[]}
  */
-export function labels({ state, call }, language, whom) {
+export function describeSpan({ state, call }, language, client) {
   const { kind, word } = STATES[state];
-  const short = word[language];
-  if (kind !== "held" || !call) return [short];
-  const place = call === "read" // what is typed: blocking.ts asks
-    ? { en: "at the keyboard", zh: "键盘前" }[language]
-    : call;
-  const asleep = language === "en" ? `asleep in ${call}` : `睡在 ${call} 里`;
-  const whole = call === "read"
-    ? { en: "waits at the keyboard", zh: "等键盘输入" }[language]
-    : asleep;
+  if (kind !== "held" || !call) return [word[language]];
+  const { sleeps, where } = call === "read" // blocking.ts reads what is typed
+    ? {
+      en: { sleeps: "waits at the keyboard", where: "at the keyboard" },
+      zh: { sleeps: "等键盘输入", where: "键盘前" },
+    }[language]
+    : {
+      en: { sleeps: `asleep in ${call}`, where: call },
+      zh: { sleeps: `睡在 ${call} 里`, where: call },
+    }[language];
   if (state === "all") {
-    const everyone = { en: ", for everyone", zh: "，为所有人" }[language];
-    return [whole + everyone, whole, place];
+    const forAll = { en: ", for everyone", zh: "，为所有人" }[language];
+    return [sleeps + forAll, sleeps, where];
   }
-  if (!whom) return [whole, place];
-  const alone = {
-    en: [`, for ${whom} alone`, `, for ${whom}`],
-    zh: [`，只为${whom}`, `，为${whom}`],
+  if (!client) return [sleeps, where];
+  const forOne = {
+    en: { long: `, for ${client} alone`, short: `, for ${client}` },
+    zh: { long: `，只为${client}`, short: `，为${client}` },
   }[language];
-  return [whole + alone[0], place + alone[1], whole, place];
+  return [sleeps + forOne.long, where + forOne.short, sleeps, where];
 }

@@ -1,18 +1,18 @@
 /**
- * Turns the events of a trace into one timeline per thread: event by event, as
- * they come, so that it serves a scene that is over as well as a live one.
+ * Turns the events of a trace into one timeline per thread. Takes the events one
+ * by one, so that a scene can be shown while it is played, too.
  */
 import type { TraceEvent } from "../trace.ts";
 import type { State } from "./states.js";
 
-/** A span of a thread's time, from one ms to another. */
+/** A span of a thread's time, from one moment to another, both in ms. */
 export interface Span {
   state: State;
   from: number;
   to: number;
   /** The call that the thread was in, or the promise that was resolved. */
   call?: string;
-  /** The arguments of the call, and what it brought, as the trace has them. */
+  /** The arguments of the call, and what it brought, as the trace writes them. */
   args?: string;
   outcome?: string;
   error?: string;
@@ -26,37 +26,45 @@ export interface Span {
   many?: {
     /** How many system calls there were. */
     calls: number;
-    /** The share of the time that each state took: 0 to 1. */
+    /** Which share of the time each state took: 0 to 1. */
     shares: Partial<Record<State, number>>;
   };
+}
+
+/** What one thread did in a stretch of time. */
+export interface ThreadSpans {
+  /** The thread's name; the main thread's is empty. */
+  thread: string;
+  /** One after the other, without holes. */
+  spans: Span[];
 }
 
 /** A client as the server knows it. */
 export interface Client {
   /** Which client it is: 0 was accepted first. */
   index: number;
-  /** Its descriptor in the server, or its address where Deno has that. */
+  /** Its descriptor in the server, or its address where Deno keeps that. */
   key: string;
-  /** Its own port, where a call has returned it. */
+  /** Its own port, if a call has returned its address. */
   port?: number;
 }
 
 /**
- * A thread that has been in a call for so many ms is taken to be asleep. Even a
- * call of a few µs takes longer where another thread has the CPU.
+ * A thread that has been in a call for more ms than this is taken to be asleep.
+ * A call of a few µs, too, can take some ms: another thread has the CPU.
  */
 const SLEEP = 5;
-/** Between two calls that are so many ms apart the script did not work. */
+/** Between two calls that are more ms apart than this, the script did no work. */
 const GAP = 10;
 
-/** Calls that can sleep until one peer has something, or room. */
+/** Calls that can sleep until one client has sent something, or has room. */
 const FOR_ONE = ["recv", "send", "read"];
-/** Calls that can sleep until anybody comes, or has something. */
+/** Calls that can sleep until any client connects, or has sent something. */
 const FOR_ALL = ["accept4", "select", "poll", "epoll_wait", "io_uring_enter"];
 
 /**
- * The state of a thread that has been in that call for long. Where an `idleState`
- * is known, none of its calls can sleep: the thread had no CPU.
+ * The state of a thread that has been in that call for long. With an `idleState`
+ * of its own, the thread makes no call that can sleep: it had no CPU.
  */
 function sleepState(call: string, idleState: State): State {
   if (idleState !== "other") return "other";
@@ -76,9 +84,9 @@ function isKeyboardRead({ call, args }: TraceEvent): boolean {
 export class ThreadTimeline {
   /** Whether the thread has ended with its client. */
   ended = false;
-  #lastTime: number; // of the last event
+  #lastTime: number; // until which its spans are known
   #call: TraceEvent | null = null; // the call that the thread is in
-  #client?: number; // that the call is about
+  #client?: number; // the client that this call is about
 
   /** `idleState`: the state of the thread when it is in no call for a while. */
   constructor(
@@ -125,7 +133,7 @@ export class ThreadTimeline {
   }
 
   #resolved(event: TraceEvent, client?: number): Span[] {
-    // A timer of 10 ms that hardly ticked: the thread was not free meanwhile.
+    // A timer of 10 ms has hardly ticked: the thread was not free meanwhile.
     const { time, error, waited = 0, ticks = 0 } = event;
     const busy = waited > 10 * GAP && ticks * 50 < waited;
     const spans = this.#gap(time, busy);
@@ -153,7 +161,7 @@ export class ThreadTimeline {
       const state = sleepState(call, this.idleState);
       spans.push(this.#span({ ...span, state }, time));
     }
-    // A call that slept until there was something has then copied it.
+    // A call that has slept until data came has copied the data then.
     const work = workOf(call, result, ops);
     if (work || !slept) {
       spans.push(this.#span({ ...span, state: work ?? "other" }, time));
@@ -164,7 +172,8 @@ export class ThreadTimeline {
   /** The span from the last event to that time. */
   #span(span: Omit<Span, "from" | "to">, to: number): Span {
     const from = this.#lastTime;
-    this.#lastTime = Math.max(from, to); // clocks are read one after the other
+    // The clock is read several times for a call: `to` may lie a bit before.
+    this.#lastTime = Math.max(from, to);
     return { ...span, from, to: this.#lastTime };
   }
 
@@ -176,11 +185,12 @@ export class ThreadTimeline {
   }
 }
 
+/** What the span of a call says of it. */
 function about({ call, args, outcome, error }: TraceEvent, client?: number) {
   return { call, args, outcome, error, client };
 }
 
-/** What a call that has returned did in its last moment. */
+/** The work that a call did in its last moment, if it did some. */
 function workOf(
   call: string,
   result: TraceEvent["result"],
@@ -195,16 +205,16 @@ function workOf(
 
 /** What all threads of a server do, and for which of its clients. */
 export class Timeline {
-  /** By the name of the thread; the main one's is empty. */
+  /** The threads by their names; the main thread's is empty. */
   readonly threads = new Map<string, ThreadTimeline>();
-  /** The clients that are connected and accepted, by their key. */
+  /** The clients that were accepted and have not left, by their keys. */
   readonly clients = new Map<string, Client>();
   #accepted = 0;
 
   /** `idleState`: the main thread's state when it is in no call for a while. */
   constructor(readonly idleState: State = "other") {}
 
-  /** Takes the next event: whose it is, and the spans that it completes. */
+  /** Takes the next event; returns its thread and the spans that it completes. */
   push(event: TraceEvent): { thread: ThreadTimeline; spans: Span[] } {
     const { thread: name = "", call, phase } = event;
     let thread = this.threads.get(name);
@@ -214,22 +224,22 @@ export class Timeline {
     }
     const key = event.args.split(", ")[0];
     const client = isKeyboardRead(event)
-      ? [...this.clients.values()].at(-1) // it is to get what is typed
+      ? [...this.clients.values()].at(-1) // is sent what is typed
       : this.clients.get(key);
     if (phase === "return") this.#learnClients(event, client);
     const spans = thread.push(event, client?.index);
 
-    const ended = call === "read" &&
+    const nothingRead = call === "read" &&
       (event.result === null || event.error !== undefined);
-    const left = call === "close" || (event.promised && ended);
-    if (phase === "return" && left && client) {
+    const gone = call === "close" || (event.promised && nothingRead);
+    if (phase === "return" && gone && client) {
       this.clients.delete(key);
       if (name) thread.ended = true; // the thread of a client ends with it
     }
     return { thread, spans };
   }
 
-  /** Who was accepted by a call that has returned, and what it tells of a client. */
+  /** Learns from a call that has returned of new clients, or of one's port. */
   #learnClients(event: TraceEvent, client?: Client) {
     const { call, result, port, requests = [] } = event;
     if (call === "accept4" && Number(result) > 0) {
@@ -250,15 +260,15 @@ export class Timeline {
 }
 
 /**
- * The threads of a server from one time to another, each without holes, from the
- * events until then; the main thread first.
+ * What the threads of a server did from one time to another, according to its
+ * events; the main thread first.
  */
 export function threadSpans(
   events: TraceEvent[],
   idleState: State | undefined,
   from: number,
   to: number,
-): { thread: string; spans: Span[] }[] {
+): ThreadSpans[] {
   const timeline = new Timeline(idleState);
   const found = new Map<ThreadTimeline, Span[]>();
   for (const event of events) {
