@@ -1,6 +1,6 @@
 /**
- * All models, live in the browser: be the second client, and see who stands
- * there.
+ * All models side by side, live in the browser: play two clients, and see what
+ * each server does while one of them waits.
  *
  *   deno run -A watch.ts             then open http://127.0.0.1:8088/
  *   deno run -A watch.ts --open --only blocking,select,epoll
@@ -12,7 +12,7 @@ import { chosenModels } from "./lib/models/models.ts";
 import { WatchServer } from "./lib/watch/server.ts";
 import { fail, flags, PORT, printable, reason, say, warn } from "./util.ts";
 
-const given = flags("shows all models live, in the browser", {
+const options = flags("shows all models live, in the browser", {
   only: ["all", "which ones, such as select,poll"],
   beat: [1, "seconds from one event of the scene to the next"],
   port: [8088, "port of the page; 0 lets the system choose", PORT],
@@ -21,7 +21,7 @@ const given = flags("shows all models live, in the browser", {
 
 let models;
 try {
-  models = chosenModels(given.only);
+  models = chosenModels(options.only);
 } catch (error) {
   fail(`${printable((error as Error).message)}; see --help`, 2);
 }
@@ -34,37 +34,38 @@ for (const name of ["net", "run", "read", "ffi", "env"] as const) {
 
 let watchServer: WatchServer | null = null;
 try {
-  const server: Deno.HttpServer<Deno.NetAddr> = Deno.serve({
-    hostname: "127.0.0.1", // nobody else's: it starts processes
-    port: given.port,
+  const http: Deno.HttpServer<Deno.NetAddr> = Deno.serve({
+    hostname: "127.0.0.1", // no other machine's: it starts processes
+    port: options.port,
     onListen: ({ port }) => {
-      say(`watch.ts: listening on http://127.0.0.1:${port}/`);
-      if (given.open) open(`http://127.0.0.1:${port}/`);
+      const url = `http://127.0.0.1:${port}/`;
+      say(`watch.ts: listening on ${url}`);
+      if (options.open) openBrowser(url);
     },
   }, (request) =>
-    watchServer?.handle(request, server.addr.port) ??
+    watchServer?.handle(request, http.addr.port) ??
       new Response("not yet\n", { status: 503 }));
-  watchServer = new WatchServer(models, given.beat);
+  watchServer = new WatchServer(models, options.beat); // once it has its port
 } catch (error) {
   const inUse = error instanceof Deno.errors.AddrInUse;
   const why = reason(error) + (inUse ? "; try --port 0" : "");
-  fail(`cannot listen on 127.0.0.1:${given.port}: ${why}`);
+  fail(`cannot listen on 127.0.0.1:${options.port}: ${why}`);
 }
 
-/** In the browser that the system prefers. */
-async function open(url: string) {
-  const { os } = Deno.build;
-  const command = os === "darwin" ? "open" : "xdg-open";
+/** Opens a page in the browser that the system prefers. */
+async function openBrowser(url: string) {
+  const openers: Partial<Record<typeof Deno.build.os, string[]>> = {
+    darwin: ["open"],
+    windows: ["cmd", "/c", "start"],
+  };
+  const [program, ...args] = openers[Deno.build.os] ?? ["xdg-open"];
   try {
-    const [name, ...args] = os === "windows"
-      ? ["cmd", "/c", "start", url]
-      : [command, url];
-    const { success } = await new Deno.Command(name, {
-      args,
+    const { success } = await new Deno.Command(program, {
+      args: [...args, url],
       stdout: "null",
       stderr: "null",
     }).output();
-    if (!success) throw new Error(`${name} has failed`);
+    if (!success) throw new Error(`${program} has failed`);
   } catch (error) {
     warn(`cannot open the browser: ${reason(error)}`);
   }

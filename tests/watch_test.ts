@@ -14,7 +14,7 @@ import {
 
 const test = suite("watch.ts");
 
-/** watch.ts, stopped as one does: killed outright, it could not stop its own. */
+/** watch.ts, stopped by Ctrl-C: killed outright, it could not stop its servers. */
 async function watch(
   args: string[],
   shell?: (command: string) => string,
@@ -286,6 +286,48 @@ test("A and B are real clients, and the trace shows them", async () => {
         equal(threads.map(({ current }) => current?.state), ["all"]);
     },
   );
+});
+
+test("an answer can be typed, or is typed by itself", async () => {
+  await using server = await watch(["--only", "blocking,threads"]);
+  using page = new Page(server);
+  await page.open();
+  const { models = [], defaultAnswer } = page.hello ?? {};
+  assertEquals(
+    models.map(({ script, threadPerClient, typesAnswers }) => [
+      script,
+      threadPerClient,
+      typesAnswers,
+    ]),
+    [["blocking.ts", false, true], ["threads.ts", true, false]],
+  );
+  const sends = (text: string) =>
+    page.until(`${text} is sent`, ({ models }) => {
+      const { awaitsAnswer, calls = [], clients } = models["blocking.ts"];
+      return !awaitsAnswer && clients.A.status === "answered" &&
+        calls.some((line) => line.includes(` send(`) && line.includes(text));
+    });
+  page.command({ type: "open", script: "blocking.ts" });
+  page.command({ type: "autoAnswer", on: false });
+  page.command({ type: "connect", client: "A" });
+  page.command({ type: "ask", client: "A" });
+  await page.until(
+    "it waits at the keyboard, for A",
+    ({ models }) => {
+      const { awaitsAnswer, threads } = models["blocking.ts"];
+      const { state, call, role } = threads[0]?.current ?? {};
+      return awaitsAnswer && equal([state, call, role], ["one", "read", "A"]);
+    },
+  );
+  page.command({ type: "answer", script: "blocking.ts", text: "soup" });
+  await sends("soup");
+  page.command({ type: "ask", client: "A" });
+  await page.until(
+    "it waits again",
+    ({ models }) => models["blocking.ts"].awaitsAnswer,
+  );
+  page.command({ type: "autoAnswer", on: true });
+  await sends(defaultAnswer!);
 });
 
 test("a model that cannot run has its reason, and the rest runs", async () => {

@@ -19,15 +19,16 @@ const MOST_REQUESTS = 30;
 const MOST_EVENTS = 1000;
 /** Costs are those of the last so many ms. */
 const WINDOW = 5000;
-/** A server that uses less CPU time than so many ms in `REST` is at rest. */
+/** From one look at the CPU time of a server to the next, in ms. */
+const LOOK_INTERVAL = 300;
+/** A server that has used less than so many ms of it meanwhile is at rest. */
 const QUIET = 50;
-const REST = 300;
-/** So often, at most, is the server looked at until it rests. */
+/** After so many looks, the server is measured even if it is not at rest. */
 const MOST_LOOKS = 60;
 /** The nice value of the untraced server: the browser goes first. */
 const NICE = 10;
 
-/** How many answers there were in the last seconds, and what they cost. */
+/** How many answers there were in the last seconds, and what they have cost. */
 class CostWindow {
   #samples: { time: number; answers: number; cost: number }[] = [];
 
@@ -35,9 +36,10 @@ class CostWindow {
   add(answers: number, cost: number) {
     const time = now();
     this.#samples.push({ time, answers, cost });
-    while (
-      this.#samples.length > 1 && this.#samples[1].time < time - WINDOW
-    ) this.#samples.shift();
+    while (this.#samples.length > 1) {
+      if (this.#samples[1].time >= time - WINDOW) break;
+      this.#samples.shift();
+    }
   }
 
   /** The growth of both sums; 0 until there is enough to tell. */
@@ -86,13 +88,13 @@ export class Load {
     await client.connect(port);
     while (!this.#stopped && client.present) {
       const begin = now();
-      const eventsBefore = trace.events;
+      const eventsBefore = trace.eventCount;
       if (await client.exchange()) this.#answers++;
       else await pause(100);
-      const caused = trace.events - eventsBefore;
+      const caused = trace.eventCount - eventsBefore;
       const rest = 1000 * Math.max(1 / MOST_REQUESTS, caused / MOST_EVENTS);
       await pause(Math.max(1, begin + rest - now()));
-      this.#window.add(this.#answers, trace.systemCalls);
+      this.#window.add(this.#answers, trace.systemCallCount);
     }
   }
 
@@ -101,12 +103,13 @@ export class Load {
     await this.#untraced.measure(ms);
   }
 
-  /** Resizes the crowd at the untraced server, and measures anew. */
+  /** Has so many idle clients at the untraced server, and measures anew. */
   async resizeIdle(idle: number) {
     await this.#untraced.resizeIdle(idle);
     this.#window.clear();
   }
 
+  /** What an answer costs, as far as that is known by now. */
   metrics(): Metrics {
     const traced = this.#window.growth();
     const untraced = this.#untraced.costs();
@@ -175,7 +178,7 @@ class UntracedServer {
   async #rest() {
     let before = NaN;
     for (let look = 0; look < MOST_LOOKS && !this.#stopped; look++) {
-      await pause(REST);
+      await pause(LOOK_INTERVAL);
       const used = cpuTime(this.#server.pid);
       if (used - before < QUIET) return;
       before = used;

@@ -1,18 +1,18 @@
-/** What goes over the WebSocket of watch.ts, both ways: one JSON text each. */
+/** The messages on the WebSocket of watch.ts, both ways: each is one JSON text. */
 import type { Words } from "../models/states.js";
 import type { Span as TimelineSpan } from "../models/timeline.ts";
 
-/** The two clients that whoever looks at the page plays. */
+/** The two clients that the page lets its user play. */
 export type ClientId = "A" | "B";
 export const CLIENT_IDS: ClientId[] = ["A", "B"];
 
-/** Which client a call was about: A, B, an idle one, or one from elsewhere. */
+/** Which client a call is about: A, B, an idle one, or one from elsewhere. */
 export type ClientRole = ClientId | "idle" | "other";
 
 /** The threads that are shown: the main one, and those of A and B. */
 export type ThreadId = "" | ClientId;
 
-/** What a page can ask for. */
+/** What a page can ask for; `idle` connects so many more idle clients. */
 export type Command =
   | { type: "connect" | "ask" | "leave"; client: ClientId }
   | { type: "scene" }
@@ -29,7 +29,7 @@ export type Message = Hello | Update | SceneResult | CommandError;
 /** The first message. */
 export interface Hello {
   type: "hello";
-  /** Another one: watch.ts has been started anew. */
+  /** A page that gets another one than before knows: watch.ts has started anew. */
   session: string;
   models: {
     script: string;
@@ -37,10 +37,10 @@ export interface Hello {
     canteen: Words;
     /** Whether each client has a thread of its own. */
     threadPerClient: boolean;
-    /** Whether somebody types its answers. */
+    /** Whether its answers are typed into its terminal. */
     typesAnswers: boolean;
   }[];
-  /** What is answered where nobody types. */
+  /** What is typed, unless the page types something else. */
   defaultAnswer: string;
 }
 
@@ -48,12 +48,13 @@ export interface Hello {
 export interface Update {
   type: "update";
   time: number;
-  /** By script. */
+  /** The key is the script. */
   models: Record<string, ModelUpdate>;
   idle: {
     wanted: number;
-    /** How many there can be, and the descriptors that bound them. */
+    /** How many there can be at each model. */
     most: number;
+    /** How many descriptors watch.ts may have, which bound them. */
     descriptors: number;
   };
   load: boolean;
@@ -65,23 +66,26 @@ export interface Update {
 /** What is new of one model. */
 export interface ModelUpdate {
   status: "starting" | "running" | "failed" | "ended";
+  /** Why it has failed, or ended. */
   reason?: string;
-  /** Where it listens. */
+  /** The port it listens on. */
   port: number;
   threads: { thread: ThreadId; spans: Span[]; current?: Span }[];
   clients: Record<ClientId, ClientState>;
-  /** What A and B have done since the last update, and do no more. */
+  /** What A and B have done since the last update, as far as it is over. */
   clientSpans: ClientSpan[];
+  /** `reason`: why there are fewer than wanted. */
   idle: { connected: number; reason?: string };
-  /** Whether it waits for somebody to type an answer. */
+  /** Whether it waits for an answer to be typed. */
   awaitsAnswer: boolean;
+  /** Only under load. */
   metrics?: Metrics;
-  /** Only of the script whose code the page shows. */
+  /** Only of a script whose code a page shows; `calls` are its last calls. */
   positions?: SourcePosition[];
   calls?: string[];
 }
 
-/** A span of a thread's time, with the client that its call was about. */
+/** A span of a thread's time, with the client that its call is about. */
 export interface Span extends TimelineSpan {
   role?: ClientRole;
 }
@@ -98,14 +102,15 @@ export type ClientStatus =
 
 export interface ClientState {
   status: ClientStatus;
+  /** When that began, in ms since watch.ts started. */
   since: number;
-  /** For how long it waited for its last answer. */
+  /** For how long it waited for its last answer, in ms. */
   waited?: number;
-  /** Why it has ended, or what it was told then. */
+  /** Why it has ended: what the server sent before, or an error. */
   reason?: string;
 }
 
-/** A span of a client's time. */
+/** A span of a client's time, in ms since watch.ts started. */
 export interface ClientSpan {
   client: ClientId;
   status: ClientStatus;
@@ -128,18 +133,21 @@ export interface Metrics {
 /** A line of the script in which a thread is. */
 export interface SourcePosition {
   line: number;
-  /** Whose thread it is; the main one's is empty. */
+  /** The client that the thread serves; empty for the main thread. */
   thread: ClientRole | "";
-  /** In a call; behind a promise that holds no thread; or the last call. */
+  /**
+   * `in`: the thread is in that call. `promised`: the call is not resolved, and
+   * holds no thread. `last`: the thread is in no call; this was its last one.
+   */
   kind: "in" | "promised" | "last";
 }
 
 /** For how long the clients of a scene waited, in ms. */
 export interface SceneResult {
   type: "sceneResult";
-  /** By script. */
+  /** The key is the script. */
   waits: Record<string, Partial<Record<ClientId, number>>>;
-  /** When each client asked. */
+  /** When each client asked, in ms since watch.ts started. */
   asked: Record<ClientId, number>;
 }
 

@@ -29,7 +29,7 @@ export class RunningModel {
   readonly clients: Record<ClientId, DemoClient>;
   #reason?: string; // why it does not run
   #idle = new IdleClients();
-  #resizing = 0; // how many calls of `resize` have not come to their end
+  #resizing = 0; // how many calls of `resizeIdle` have not ended yet
   #load: Load | null = null;
   #server: ModelServer | null = null;
   #trace: TraceFollower;

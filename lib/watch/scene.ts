@@ -1,13 +1,16 @@
-/** The scene, as A and B play it at all models at once. */
+/** The scene: A and B play it at all models at once. */
 import { SCENE } from "../models/scene.ts";
 import { now, pause } from "../time.ts";
 import { CLIENT_IDS, type ClientId, type SceneResult } from "./messages.ts";
 import type { RunningModel, WatchSettings } from "./running_model.ts";
 
-/** So often, in ms, it is looked whether a client has been answered. */
-const LOOK = 10;
+/** After so many ms it is checked again whether a client has been answered. */
+const CHECK_INTERVAL = 10;
 
-/** Plays the scene; resolves when all clients have left, or to its abort. */
+/**
+ * Has A and B leave, connect anew and play the scene at each model; resolves when
+ * all have left again, or soon after an abort.
+ */
 export async function playScene(
   models: RunningModel[],
   { beat, epoch }: WatchSettings,
@@ -17,7 +20,7 @@ export async function playScene(
   for (const { clients } of models) {
     for (const id of CLIENT_IDS) clients[id].leave();
   }
-  await pause(-SCENE.from * ms); // the servers see that they have left
+  await pause(-SCENE.from * ms); // a picture of the scene begins here
   const begin = now();
   // B is the second to connect, and the first to ask.
   const asked = {
@@ -30,7 +33,9 @@ export async function playScene(
     const client = clients[id];
     await pause(Math.max(0, asked[id] - now()));
     if (signal.aborted || !client.ask()) return;
-    while (client.status === "waiting" && !signal.aborted) await pause(LOOK);
+    while (client.status === "waiting" && !signal.aborted) {
+      await pause(CHECK_INTERVAL);
+    }
     if (signal.aborted || !client.present) return;
     waits[model.script][id] = client.waited;
     await pause(SCENE.stay * ms);

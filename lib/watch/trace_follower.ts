@@ -22,7 +22,7 @@ import {
 const LAST_CALLS = 20;
 /** So many characters of a call's arguments, and of its outcome, are shown. */
 const MOST_CHARACTERS = 100;
-/** So many clients that have left are remembered, at least until the next update. */
+/** Of more clients than that, those that have left are forgotten. */
 const MOST_FORMER_CLIENTS = 1000;
 
 /** The number in `select.ts:47`; 0 without one. */
@@ -30,12 +30,13 @@ function lineOf(source = ""): number {
   return Number(source.split(":").at(-1));
 }
 
+/** Takes the events of a trace; gives what the page shows, whenever it asks. */
 export class TraceFollower {
   /** How many events there were so far. */
-  events = 0;
+  eventCount = 0;
   /** How many system calls the script has made so far. */
-  systemCalls = 0;
-  /** Whether the server waits for an answer to be typed. */
+  systemCallCount = 0;
+  /** Whether the server waits for an answer; false again once one is typed. */
   awaitsAnswer = false;
   #started = now();
   #timeline: Timeline;
@@ -57,10 +58,12 @@ export class TraceFollower {
     this.#timeline = new Timeline(model.idleState);
   }
 
+  // ----------------------------------------------------------------- its events
+
   /** Takes the next event. */
   push(event: TraceEvent) {
     const { call, phase, args, thread: name = "", promised } = event;
-    this.events++;
+    this.eventCount++;
     const { thread, spans } = this.#timeline.push(event);
     this.#rememberClients(event);
     this.#addSpans(name, spans);
@@ -71,14 +74,14 @@ export class TraceFollower {
     }
     // accept, read and write of async.ts are no system calls, but Deno's.
     const byDeno = promised && ["accept", "read", "write"].includes(call);
-    if (phase === "return" && !byDeno) this.systemCalls++;
+    if (phase === "return" && !byDeno) this.systemCallCount++;
     this.#rememberEvent(event);
     if (call === "read" && firstArg(args) === "0") {
       this.awaitsAnswer = phase === "call";
     }
   }
 
-  /** The timeline forgets a client as soon as it leaves; its spans do not. */
+  /** The timeline forgets clients that have left, but there are spans of them. */
   #rememberClients({ call, phase, result, requests = [] }: TraceEvent) {
     if (phase === "call") return;
     const accepted = [call.startsWith("accept") ? result : undefined];
@@ -112,24 +115,31 @@ export class TraceFollower {
     }
   }
 
-  /** Among the last events, a call and what came of it are one. */
+  /** Keeps one event of a call that has returned, with the line that made it. */
   #rememberEvent(event: TraceEvent) {
-    const calls = this.#lastEvents;
-    if (event.phase === "return") {
-      const index = calls.findLastIndex((earlier) =>
-        earlier.phase === "call" && earlier.call === event.call &&
-        earlier.thread === event.thread && earlier.args === event.args
+    const events = this.#lastEvents;
+    const { call, args, thread } = event;
+    const index = event.phase === "call"
+      ? -1
+      : events.findLastIndex((earlier) =>
+        earlier.phase === "call" && earlier.call === call &&
+        earlier.args === args && earlier.thread === thread
       );
-      if (index !== -1) {
-        const [call] = calls.splice(index, 1);
-        event = { ...event, source: call.source ?? event.source };
-      }
+    if (index === -1) {
+      events.push(event);
+    } else {
+      const [begin] = events.splice(index, 1);
+      events.push({ ...event, source: begin.source ?? event.source });
     }
-    calls.push(event);
-    if (calls.length > LAST_CALLS) calls.shift();
+    if (events.length > LAST_CALLS) events.shift();
   }
 
-  /** The threads that the page shows: their spans since the last time. */
+  // --------------------------------------------------------- what the page shows
+
+  /**
+   * The threads that the page shows: what they do at that time, and their spans
+   * since this was called last.
+   */
   takeThreads(time: number): ModelUpdate["threads"] {
     const threads: ModelUpdate["threads"] = [];
     for (const [name, aggregator] of this.#aggregators) {
@@ -148,6 +158,7 @@ export class TraceFollower {
     return threads;
   }
 
+  /** The spans of clients that have left were taken. */
   #forgetClients() {
     const connected = this.#timeline.clients;
     if (this.#clients.size <= connected.size + MOST_FORMER_CLIENTS) return;
@@ -172,7 +183,7 @@ export class TraceFollower {
     return positions;
   }
 
-  /** The last calls, each with its line before it, else as --trace prints it. */
+  /** The last calls, as --trace prints them, but with their lines of the script. */
   lastCalls(): string[] {
     return this.#lastEvents.map((event) => printable(this.#format(event)));
   }
@@ -190,7 +201,7 @@ export class TraceFollower {
       : `${end} resolved after ${formatMs(event.waited, 3)}`;
   }
 
-  /** A span with the role of its client, which may not be known before. */
+  /** The span for the page. The port of its client may not be known before. */
   #toMessage(
     { state, from, to, call, args, outcome, client, many }: TimelineSpan,
   ): Span {
@@ -220,11 +231,12 @@ export class TraceFollower {
   }
 }
 
+/** The descriptor in `3, 13 bytes "is it ready?\n"`. */
 function firstArg(args: string): string {
   return args.split(", ")[0];
 }
 
-/** Text of a server, which strangers can write to as well, for the page. */
+/** Text from a trace, in which there may be what strangers have sent. */
 function shorten(text?: string): string | undefined {
   return text ? printable(text.slice(0, MOST_CHARACTERS)) : undefined;
 }
