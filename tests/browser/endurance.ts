@@ -1,6 +1,6 @@
 /**
  * Measures whether the page keeps up for so many minutes: all models at `as fast
- * as they can`, with 100 idle clients. Each minute it prints the frames a second,
+ * as they can`, with 100 idle clients. Prints each minute the frames a second,
  * the page's memory after a garbage collection, and the server's memory.
  *
  *   cd tests/browser && CHROMIUM=/usr/bin/chromium deno run -A endurance.ts 60

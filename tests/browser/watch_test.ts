@@ -23,7 +23,7 @@ function isFile(path: string): boolean {
   }
 }
 
-/** The text of a model's state, or of one of its clients; empty if there is none. */
+/** The text of a model's state or of one of its clients; empty without one. */
 function text(page: Page, script: string, selector: string): Promise<string> {
   return page.$$eval(
     `[aria-label="${script}"] ${selector}`,
@@ -318,7 +318,7 @@ Deno.test({
   }
 });
 
-/** The processes of a process whose command line names a script. */
+/** The children of a process whose command line names a script. */
 async function children(pid: number, script: string): Promise<number[]> {
   const list = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
   const found = [];

@@ -1,4 +1,4 @@
-/** Where the reader types the answers of a server, as its user at a terminal. */
+/** Where the reader types the answers of a server, as in its terminal. */
 // @ts-check
 /// <reference lib="dom" />
 import { sendCommand } from "./connection.js";

@@ -92,7 +92,7 @@ function pressKey(event) {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   const { key } = event;
   const target = /** @type {Element} */ (event.target);
-  // These have a use for keys of their own; Escape closes the code all the same.
+  // These use keys themselves; Escape closes the code all the same.
   const usesKeys = 'input[type="text"], input[type="radio"], #lines, #calls';
   if (target.matches(usesKeys) && key !== "Escape") return;
   const shortcut = key === "=" ? "+" : key; // the same key without Shift

@@ -33,8 +33,8 @@ export function setText(element, text) {
 }
 
 /**
- * Sets an attribute, or removes it where there is no value; only if that changes
- * something, as the browser computes styles anew after each change.
+ * Sets an attribute, or removes it where there is no value. What would change
+ * nothing is left out: after each change the browser computes styles anew.
  * @param {Element} element
  * @param {string} name
  * @param {string | undefined} value
@@ -47,7 +47,8 @@ export function setAttribute(element, name, value) {
 }
 
 /**
- * What the reader chose the last time, or null. Not every browser lets us read it.
+ * What the reader chose the last time; null if there is nothing, or if the
+ * browser does not let us read it.
  * @param {string} key
  */
 export function readStored(key) {

@@ -1,7 +1,7 @@
 /** Draws on canvases what threads and clients did, side by side in time. */
 // @ts-check
 /// <reference lib="dom" />
-import { labels, STATES, WAIT } from "../../models/states.js";
+import { describeSpan, STATES, WAIT } from "../../models/states.js";
 import { clientName, duration } from "./text.js";
 
 /**
@@ -54,10 +54,10 @@ const COLOURS = {
     onMark: "#0d1117",
   },
 };
-/** Fills what is not held, behind its text. */
+/** Fills the time in which a thread is not held. */
 export const HATCH = { light: "#a9d6cd", dark: "#24554d" };
 
-/** Marks are too short to be seen: they are drawn at least so wide. */
+/** Marks are too short to be seen: they are drawn so many CSS pixels wide. */
 const LEAST_MARK = 2;
 const LEAST_COPY = 4;
 /** A picture of less than this, in ms, has room for the arguments of a call. */
@@ -66,7 +66,7 @@ const CLOSE = 1000;
 /** @type {Map<string, number>} */
 const textWidths = new Map();
 /**
- * The width of a text, in CSS pixels. Measuring takes long: widths are kept.
+ * The width of a text, in CSS pixels. Measuring is slow: widths are kept.
  * @param {CanvasRenderingContext2D} context
  * @param {string} text
  */
@@ -113,8 +113,8 @@ function guideInterval(span) {
   );
 }
 
-/** The times of the guides. They are counted from `zero`, so that they stay where
- * they are in a picture that moves with time.
+/** The times of the guides. They are counted from `zero`, so that they keep
+ * their places in a picture that moves with time.
  * @param {Viewport} viewport */
 function guideTimes({ from, to, zero }) {
   const interval = guideInterval(to - from);
@@ -188,7 +188,7 @@ function hatch(context, mode) {
 /** Draws what a thread did.
  * @param {Surface} surface
  * @param {Iterable<Span>} spans
- * @param {{ top: number, height: number }} lane where, in CSS pixels
+ * @param {{ top: number, height: number }} lane its place, in CSS pixels
  * @param {Viewport} viewport */
 export function drawThread(surface, spans, { top, height }, viewport) {
   const { context, width } = surface;
@@ -268,7 +268,7 @@ function drawMark(context, mark, box, viewport) {
   if (width > 2 * rem) drawLabel(context, mark, box, viewport);
 }
 
-/** Draws one span for many: the states one upon the other, each as high as its
+/** Draws one span for many: its states are stacked, each as high as its
  * share of the time.
  * @param {CanvasRenderingContext2D} context
  * @param {Partial<Record<State, number>>} shares
@@ -338,7 +338,7 @@ function spanLabels(span, { from, to, language }) {
   const { call, args = "", outcome = "" } = span;
   const { kind } = STATES[span.state];
   if (kind === "other" && !call) return [];
-  const texts = labels(span, language, clientName(span.role, language));
+  const texts = describeSpan(span, language, clientName(span.role, language));
   if (!call) return texts;
   if (kind === "mark") texts.unshift(`${call}: ${texts[0]}`);
   if (kind === "other") texts.unshift(call);

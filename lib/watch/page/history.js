@@ -11,15 +11,16 @@ const MOST_SPANS = 15_000;
 export class History {
   /** @type {T[]} */
   #spans = [];
-  /** How many spans at the start of the array are too old. They are removed many
-   * at a time: each removal moves all others. */
+  /** How many spans in front of the array are too old. Many are removed
+   * together: each removal moves all other spans. */
   #dropped = 0;
 
   get last() {
     return this.#spans.length > this.#dropped ? this.#spans.at(-1) : undefined;
   }
 
-  /** Adds spans that are later than all others, and drops those that are too old.
+  /** Adds spans that are later than all others, and drops spans that are too
+   * old.
    * @param {T[]} spans in the order of time */
   add(spans) {
     this.#spans.push(...spans);
@@ -37,7 +38,7 @@ export class History {
 
   /** The index of the first span that does not end before that time.
    * @param {number} time */
-  #indexAt(time) {
+  #firstIndex(time) {
     let low = this.#dropped;
     let high = this.#spans.length;
     while (low < high) {
@@ -52,7 +53,7 @@ export class History {
    * @param {number} from
    * @param {number} to */
   *between(from, to) {
-    for (let i = this.#indexAt(from); i < this.#spans.length; i++) {
+    for (let i = this.#firstIndex(from); i < this.#spans.length; i++) {
       if (this.#spans[i].from > to) return;
       yield this.#spans[i];
     }

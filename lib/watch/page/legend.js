@@ -7,7 +7,7 @@ import { HATCH } from "./draw.js";
 import { settings } from "./settings.js";
 import { KEYS, TEXTS } from "./text.js";
 
-/** @import { Look, State } from "../../models/states.js" */
+/** @import { Look } from "../../models/states.js" */
 
 /** Shows the legend in the chosen language and colours. */
 export function showLegend() {

@@ -37,18 +37,19 @@ export function clearNotice() {
   clearTimeout(summarizing);
 }
 
-/** Shows how many models have answered a client's question, a second after it was
- * asked, and again as others answer, for a while.
+/** Shows how many models have answered a client's question: a second after the
+ * client has asked, and for some time again whenever others answer.
  * @param {ClientId} client */
 export function summarizeAnswers(client) {
   clearTimeout(summarizing);
   const end = Date.now() + FIRST_SUMMARY + SHOWN;
   const summarize = () => {
-    const models = Object.entries(latest.update?.models ?? {});
-    /** @param {string} wanted */
-    const scriptsWith = (wanted) =>
-      models.filter(([, { clients }]) => clients[client].status === wanted)
-        .map(([script]) => script);
+    const models = latest.update?.models ?? {};
+    /** @param {string} status */
+    const scriptsWith = (status) =>
+      Object.keys(models).filter((script) =>
+        models[script].clients[client].status === status
+      );
     const answered = scriptsWith("answered").length;
     const waiting = scriptsWith("waiting");
     if (!answered && !waiting.length) return;

@@ -1,4 +1,4 @@
-/** The page of watch.ts: what comes from the server goes to every part of it. */
+/** The page of watch.ts: gives what the server sends to the parts of the page. */
 // @ts-check
 /// <reference lib="dom" />
 import { applyLanguage, applyTheme } from "./appearance.js";

@@ -2,6 +2,7 @@
 // @ts-check
 /// <reference lib="dom" />
 import { AnswerForm } from "./answer_form.js";
+import { CLIENT_IDS } from "./clients.js";
 import { toggleCode } from "./code.js";
 import { sendCommand } from "./connection.js";
 import { element, setText } from "./dom.js";
@@ -21,10 +22,10 @@ import {
 import { DELAY, redraw } from "./time.js";
 
 /**
- * @import { ClientId, ClientSpan, Hello, ModelUpdate } from "../messages.ts"
+ * @import { ClientId, ClientSpan, ModelUpdate } from "../messages.ts"
  * @import { Span, ThreadId, Update } from "../messages.ts"
- * @import { Surface, Viewport } from "./draw.js"
- * @typedef {Hello["models"][number]} HelloModel
+ * @import { HelloModel } from "./code.js"
+ * @import { Viewport } from "./draw.js"
  */
 
 // Heights in rem; the texts beside a picture have them in style.css.
@@ -36,16 +37,13 @@ const GAP = 0.2;
 const TOP = 3;
 
 // In ms.
-/** What lasts longer is read, and so it is shown at once. */
+/** A state that lasts longer can be read: it is shown at once. */
 const READABLE = 100;
-/** Other states are shown for so long, so that they can be read. */
+/** A shorter state is shown at least so long, and work even longer. */
 const SHOWN = 300;
 const WORK_SHOWN = 500;
-/** A thread is at work if spans were counted together so lately. */
+/** A thread is at work if one span stood for many so recently. */
 const RECENT = 150;
-
-/** @type {ClientId[]} */
-const CLIENTS = ["A", "B"];
 
 export class Panel {
   /** @type {Record<ThreadId, History<Span>>} */
@@ -56,7 +54,7 @@ export class Panel {
   #update;
   #width = 0; // of the picture, in CSS pixels
   #isInSight = true; // and not scrolled away
-  #stateShownAt = 0; // a time on the server's clock, in ms
+  #stateTime = 0; // a time on the server's clock, in ms
 
   /** @param {HelloModel} model
    * @param {string} defaultAnswer */
@@ -149,7 +147,7 @@ export class Panel {
     }
   }
 
-  /** Of the picture, in CSS pixels. */
+  /** The height of the picture, in CSS pixels. */
   get #height() {
     const threads = THREAD_HEIGHT +
       (this.clientThreads ? 2 * (GAP + CLIENT_THREAD_HEIGHT) : 0);
@@ -187,7 +185,7 @@ export class Panel {
     }
   }
 
-  // ------------------------------------------------------------- the picture
+  // --------------------------------------------------------------- the picture
 
   /** Draws what its threads and clients did.
    * @param {Viewport} viewport */
@@ -200,7 +198,7 @@ export class Panel {
     /** @type {{ thread: ThreadId, height: number }[]} */
     const lanes = [{ thread: "", height: THREAD_HEIGHT * rem }];
     if (this.clientThreads) {
-      for (const thread of CLIENTS) {
+      for (const thread of CLIENT_IDS) {
         lanes.push({ thread, height: CLIENT_THREAD_HEIGHT * rem });
       }
     }
@@ -210,7 +208,7 @@ export class Panel {
       drawThread(surface, spans, { top, height }, viewport);
       top += height + GAP * rem;
     }
-    for (const client of CLIENTS) {
+    for (const client of CLIENT_IDS) {
       const spans = this.#clientSpans(client, viewport);
       drawClient(surface, spans, top + CLIENT_HEIGHT * rem / 2, viewport);
       top += CLIENT_HEIGHT * rem;
@@ -251,7 +249,7 @@ export class Panel {
       ?.current;
   }
 
-  // --------------------------------------------------------------- the words
+  // ----------------------------------------------------------------- the words
 
   /** Says in words what the model does now.
    * @param {Update} update */
@@ -269,7 +267,7 @@ export class Panel {
       this.state.dataset.state = status;
       setText(this.state, describeStatus(status, reason, language));
     }
-    for (const client of CLIENTS) {
+    for (const client of CLIENT_IDS) {
       const state = model.clients[client];
       const text = describeClient(state, update.time, language);
       this.clients[client].dataset.status = state.status;
@@ -293,8 +291,8 @@ export class Panel {
     const isWork = isShort && last?.many !== undefined &&
       time - last.to < RECENT;
     const shown = isWork ? WORK_SHOWN : SHOWN;
-    if (isShort && time - this.#stateShownAt < shown) return;
-    this.#stateShownAt = time;
+    if (isShort && time - this.#stateTime < shown) return;
+    this.#stateTime = time;
     this.state.dataset.state = isWork ? "many" : current.state;
     const text = isWork
       ? describeWork(this.#callsOfLastSecond(time), language)

@@ -13,15 +13,15 @@ import { backToNow, middleTime, presentTime, redraw, view } from "./time.js";
 
 /** A picture of less than this, in ms, counts from its middle in a pause. */
 const CLOSE = 2000;
-/** In slow motion a picture goes by in so many ms, however short its time was. */
+/** In slow motion each picture goes by in so many ms, however short its time. */
 const SLOW_MOTION = 10_000;
-/** From one picture to the next for a reader who wants nothing to move, in ms. */
+/** ms from one picture to the next if the reader wants nothing to move. */
 const STILL_INTERVAL = 1000;
 
 const ruler = /** @type {HTMLCanvasElement} */ (byId("ruler"));
 const RULER_HEIGHT = 1.4; // rem
 let rulerWidth = 0;
-let drawnAt = 0; // when the pictures were drawn last, on the page's clock
+let drawTime = 0; // when the pictures were drawn last, on the page's clock
 
 /** Begins to draw. */
 export function startDrawing() {
@@ -37,14 +37,14 @@ function drawFrame(time) {
   requestAnimationFrame(drawFrame);
   if (!latest.update || document.hidden || !moveView(time)) return;
   view.isStale = false;
-  drawnAt = time;
+  drawTime = time;
   drawAll();
 }
 
 /** Moves the view with time; returns whether there is something new to draw.
  * @param {number} time on the page's clock, in ms */
 function moveView(time) {
-  const passed = time - drawnAt;
+  const passed = time - drawTime;
   if (view.isLive) {
     if (settings.isStill && !view.isStale && passed < STILL_INTERVAL) {
       return false;
@@ -62,7 +62,7 @@ function moveView(time) {
 
 function drawAll() {
   const { language, mode, rem } = settings;
-  const { to, span, pausedAt } = view;
+  const { to, span, pauseTime } = view;
   const isClose = !view.isLive && span < CLOSE;
   const zero = zeroTime(isClose);
   /** @type {Viewport} */
@@ -70,7 +70,7 @@ function drawAll() {
   for (const panel of panels.values()) panel.draw(viewport);
 
   const size = { width: rulerWidth, height: RULER_HEIGHT * rem };
-  const distance = Math.max(0, Math.round(pausedAt - zero));
+  const distance = Math.max(0, Math.round(pauseTime - zero));
   const zeroName = isClose ? beforePause(distance, language) : "";
   drawRuler(prepareCanvas(ruler, size), viewport, zeroName);
 }
@@ -80,5 +80,5 @@ function drawAll() {
  * @param {boolean} isClose */
 function zeroTime(isClose) {
   if (view.isLive) return view.to;
-  return isClose ? middleTime() : view.pausedAt;
+  return isClose ? middleTime() : view.pauseTime;
 }

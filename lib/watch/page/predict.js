@@ -1,6 +1,7 @@
 /** The prediction before a scene, and whether it was right. */
 // @ts-check
 /// <reference lib="dom" />
+import { CLIENT_IDS } from "./clients.js";
 import { byId, element, readStored, store } from "./dom.js";
 import { latest } from "./latest.js";
 import { settings } from "./settings.js";
@@ -33,7 +34,7 @@ export function showPrediction() {
 /** The choices for one model.
  * @param {string} script */
 function choices(script) {
-  const labels = /** @type {ClientId[]} */ (["A", "B"]).map((client) => {
+  const labels = CLIENT_IDS.map((client) => {
     const radio = element("input", {
       type: "radio",
       name: script,

@@ -1,4 +1,4 @@
-/** What the reader can choose: the language, light or dark, the size of type. */
+/** What the reader chooses: the language, light or dark, the size of type. */
 // @ts-check
 /// <reference lib="dom" />
 import { byId, readStored, store } from "./dom.js";
@@ -43,7 +43,7 @@ export function onDarkPreferred(callback) {
   darkPreferred.addEventListener("change", callback);
 }
 
-/** Applies light or dark, the size of type, and the language of the document. */
+/** Applies light or dark, the size of type and the language to the document. */
 export function applySettings() {
   const root = document.documentElement;
   settings.mode = chosenMode();

@@ -1,6 +1,6 @@
 /** What the page says, in English and in Chinese. */
 // @ts-check
-import { labels } from "../../models/states.js";
+import { describeSpan } from "../../models/states.js";
 
 /**
  * @import { Language, Words } from "../../models/states.js"
@@ -125,7 +125,7 @@ export function clientName(role, language) {
  * @param {Span} span
  * @param {Language} language */
 export function describeThread(span, language) {
-  return labels(span, language, clientName(span.role, language))[0];
+  return describeSpan(span, language, clientName(span.role, language))[0];
 }
 
 /** What a thread does that does too much for each call to be told.

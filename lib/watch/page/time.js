@@ -4,15 +4,15 @@
 import { byId } from "./dom.js";
 import { KEPT } from "./history.js";
 
-/** For how many ms the server may still send spans of a moment: the picture ends
- * before them. */
+/** The right edge of a live picture is so many ms ago: by then the server has
+ * sent all spans. */
 export const DELAY = 200;
 
 // The shortest and the longest stretch that a picture can show, in ms.
 const SHORTEST = 0.01;
 const LONGEST = KEPT;
-/** A stretch that is shorter than this, in ms, goes by too fast to be looked at:
- * it is shown in a pause alone. */
+/** A stretch that is shorter than this, in ms, goes by too fast for any eye: it
+ * is shown only in a pause. */
 const SHORTEST_LIVE = 1000;
 
 /** Times are in ms on the clock of the server. */
@@ -24,13 +24,13 @@ export const view = {
   /** From edge to edge. */
   span: 12_000,
   /** When the pause began, and what the span was then. */
-  pausedAt: 0,
+  pauseTime: 0,
   spanBeforePause: 12_000,
   /** Whether the pictures have to be drawn even if no time has passed. */
   isStale: true,
 };
 
-/** From the server's clock to the page's, in ms. */
+/** How far the server's clock is behind the page's, in ms. */
 let clockOffset = Infinity;
 
 /** Compares the clocks, by a message that has just come.
@@ -67,7 +67,7 @@ function showPause() {
 
 export function pause() {
   if (!view.isLive) return;
-  view.pausedAt = view.to;
+  view.pauseTime = view.to;
   view.spanBeforePause = view.span;
   view.isLive = false;
   showPause();
