@@ -138,13 +138,13 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
     assert(threads.clients[1].answered < threads.clients[0].asked);
   });
 
-  await t.step("the non-blocking one answers at its next visit", () => {
+  await t.step("the non-blocking one answers in its next round", () => {
     for (const { asked, answered } of nonblocking.clients) {
-      const visit = main(nonblocking).find(({ call, from }) =>
+      const round = main(nonblocking).find(({ call, from }) =>
         call && from > asked
       )!;
-      assert(answered > visit.from);
-      assert(answered - visit.from < beat / 2, "not at the next visit");
+      assert(answered > round.from);
+      assert(answered - round.from < beat / 2, "not in the next round");
     }
     assert(nonblocking.vain! > 5 && nonblocking.vain! < nonblocking.calls!);
   });
@@ -405,7 +405,7 @@ Deno.test({
   ignore: !(await exists("strace")),
   async fn() {
     const file = await Deno.makeTempFile();
-    // Only what is told of stops for strace: the rest runs at its own pace.
+    // Only these calls stop for strace: the rest runs at its own pace.
     const strace = ["strace", "-f", "--seccomp-bpf", "-T", "-ttt"];
     const calls =
       "clone,clone3,accept4,recvfrom,pselect6,poll,epoll_wait,epoll_pwait,io_uring_enter";
@@ -531,8 +531,8 @@ async function usedByBoth() {
   const [end] = samples.at(-1)!;
   const sampleBefore = (ms: number) =>
     samples.findLast(([time]) => end - time > ms) ?? samples[0];
-  // It is stopped at the end of the scene, which takes four beats and a half,
-  // and in the last of which nothing happens. What its end costs is not in it.
+  // The server is stopped at the end of the scene, which takes four beats and a
+  // half; in the last of these nothing happens. What its end costs is not counted.
   const [, ...used] = sampleBefore(100);
   const [, ...before] = sampleBefore(1780);
   const [plain, traced] = used.map((ms, i) => ms - before[i]);

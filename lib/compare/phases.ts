@@ -5,7 +5,7 @@
  */
 import type { Span, ThreadSpans } from "../models/timeline.ts";
 
-/** The server's main thread, one for this client alone, or Deno. */
+/** In the main thread, in one for this client alone, or in Deno's own code. */
 type Where = "main" | "own" | "Deno";
 
 /** Where each phase took place, in which call, and for how long. */

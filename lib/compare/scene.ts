@@ -17,10 +17,10 @@ export interface FailedRun {
   why: string;
 }
 
-/** A server, and when it last printed a line: in its last round. */
 interface StartedServer {
   server: ModelServer;
-  printed: number;
+  /** When the server last printed a line: in its last round. */
+  lastPrinted(): number;
 }
 
 /** The two servers of a model. */
@@ -32,10 +32,15 @@ interface StartedModel {
   events: TraceEvent[];
 }
 
-/** How much later the server without a trace begins, in beats. */
+/** How much later the scene of the server without a trace begins, in beats. */
 const APART = 1 / 23;
-/** By so many beats before the start, a started server prints without delay. */
+/**
+ * So many beats before the scene, the last round of a server that goes by the
+ * clock is looked up: the machine is no longer busy with starting servers.
+ */
 const SETTLED = 0.5;
+/** How long the machine is busy with starting servers, or threads. */
+const START_TIME = 300; // ms
 
 /**
  * Plays the scene to models, with the given beat in ms. Returns when each server
@@ -64,16 +69,16 @@ function startModel(model: Model, beat: number): StartedModel {
   const events: TraceEvent[] = [];
   const flags = model.sceneFlags?.(beat / 1000) ?? [];
   const start = (onEvent?: (event: TraceEvent) => void): StartedServer => {
+    let printed = 0;
     const onLine = () => {
-      started.printed = now();
+      printed = now();
     };
     const server = startServer(model, { onEvent, onLine }, flags);
-    const started: StartedServer = { server, printed: 0 };
     if (model.typedAnswer) {
       server.type(model.typedAnswer); // to the first client
       server.type(model.typedAnswer); // to the second
     }
-    return started;
+    return { server, lastPrinted: () => printed };
   };
   const traced = start((event) => events.push(event));
   return { model, traced, plain: start(), events };
@@ -85,11 +90,11 @@ function startModel(model: Model, beat: number): StartedModel {
  */
 function startTimes(models: Model[], beat: number): Map<Model, number> {
   const times = new Map<Model, number>();
-  let time = now() + 300 - SCENE.from * beat;
+  let time = now() + START_TIME - SCENE.from * beat;
   // Threads take long to start. Until they run, nobody else begins.
   for (const model of models.filter(({ threadPerClient }) => threadPerClient)) {
     times.set(model, time);
-    time += Math.max(beat, 300);
+    time += Math.max(beat, START_TIME);
   }
   for (const model of models.filter((model) => !times.has(model))) {
     times.set(model, time);
@@ -109,10 +114,10 @@ async function runModel(
   let plainStart = start + APART * beat;
   if (intervalBeats) {
     await pauseUntil(start - SETTLED * beat);
-    const align = (time: number, { printed }: StartedServer) =>
-      betweenRounds(time, printed, intervalBeats, beat);
-    tracedStart = align(tracedStart, traced);
-    plainStart = align(plainStart, plain);
+    const align = (time: number, round: number) =>
+      betweenRounds(time, round, intervalBeats, beat);
+    tracedStart = align(tracedStart, traced.lastPrinted());
+    plainStart = align(plainStart, plain.lastPrinted());
   }
   try {
     const [tracedRun, plainRun] = await Promise.all([
@@ -130,9 +135,9 @@ async function runModel(
 }
 
 /**
- * The first start from `earliest` on with which clients ask half-way between two
- * rounds of a server that had a round at the time `round`: how long they wait for
- * the next round is not left to chance.
+ * The first start, not before `earliest`, for clients to ask half-way between two
+ * rounds of a server, of which one was at the time `round`. Then it is not left
+ * to chance how long clients wait for the next round.
  */
 function betweenRounds(
   earliest: number,

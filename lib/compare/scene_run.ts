@@ -1,7 +1,11 @@
 /** What one model made of the scene: all that is drawn, and that tables show. */
 import type { Model } from "../models/models.ts";
 import type { State, Words } from "../models/states.js";
-import { type ThreadSpans, threadSpans } from "../models/timeline.ts";
+import {
+  isKeyboardRead,
+  type ThreadSpans,
+  threadSpans,
+} from "../models/timeline.ts";
 import type { TraceEvent } from "../trace.ts";
 import { findPhases, type Phases } from "./phases.ts";
 import type { ClientTimes, ServerRun } from "./server_run.ts";
@@ -38,9 +42,8 @@ export interface SceneRun {
 }
 
 /**
- * The run of a model from the trace of the server `pid`, whose clients connected
- * at the time `start`; from that server's run; and from the run of the server
- * without a trace.
+ * The run of a model. `traced` and `plain` are the runs of its two servers. The
+ * trace is that of the server `pid`, whose clients connected at the time `start`.
  */
 export function sceneRun(
   model: Model,
@@ -65,9 +68,9 @@ export function sceneRun(
         to: span.to - start,
       })),
     }));
-  const calls = events.filter(({ phase, time, args }) =>
-    phase === "return" && time > from && time < to &&
-    args !== "0" // what is typed, Deno reads
+  const calls = events.filter((event) =>
+    event.phase === "return" && event.time > from && event.time < to &&
+    !isKeyboardRead(event) // what is typed, Deno reads
   );
   const vain = calls.filter(({ error }) => error === "EAGAIN");
   return {

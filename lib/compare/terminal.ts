@@ -10,7 +10,7 @@ import type { SceneRun } from "./scene_run.ts";
 import { busyWarning, costTable, NONE, phaseTable } from "./tables.ts";
 import {
   BOLD,
-  GREY,
+  FAINT,
   TerminalLayout,
   type TerminalOptions,
 } from "./terminal_layout.ts";
@@ -40,7 +40,7 @@ export class TerminalReport {
       const numbers = numberColumns.map((size, i) => padStart(labels[i], size));
       line = padEnd(line, nameColumns + axisColumns) + numbers.join("");
     }
-    return this.#layout.paint(GREY, line.trimEnd());
+    return this.#layout.paint(FAINT, line.trimEnd());
   }
 
   /** The events of the scene, each with an arrow in its column. */
@@ -113,7 +113,7 @@ export class TerminalReport {
     const thread = { en: "thread", zh: "线程" }[language];
     return [
       this.#layout.paint(BOLD, script) + "  " +
-      this.#layout.paint(GREY, room ? title : ""),
+      this.#layout.paint(FAINT, room ? title : ""),
       ...threads.map(({ spans }, i) => {
         const label = i > 0 ? `${thread} ${i + 1}` : thread;
         return padEnd(label, nameColumns) + threadRow(spans, this.#layout);

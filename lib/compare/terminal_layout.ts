@@ -16,7 +16,7 @@ export interface TerminalOptions {
 
 /** ANSI codes of texts, for `paint()`. */
 export const BOLD = 1;
-export const GREY = 2;
+export const FAINT = 2;
 
 /** With fewer columns, a compact drawing has no room for four numbers a line. */
 const NARROW = 72;

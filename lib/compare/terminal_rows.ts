@@ -5,7 +5,7 @@ import { formatMs } from "../time.ts";
 import { characterWidth, width } from "../width.ts";
 import { captions, describe, isLong, isMark } from "./captions.ts";
 import type { ClientTimes } from "./server_run.ts";
-import { GREY, type TerminalLayout } from "./terminal_layout.ts";
+import { FAINT, type TerminalLayout } from "./terminal_layout.ts";
 
 /** Marks from the least important to the most: a later one hides an earlier. */
 const MARKS: State[] = ["asking", "accepting", "resolved", "copying"];
@@ -90,10 +90,10 @@ export function clientRow(times: ClientTimes, layout: TerminalLayout): string {
   const inside = "━".repeat(Math.max(0, answered - asked - 1));
   const wait = answered > asked ? `┝${inside}┥` : "┝";
   const row = " ".repeat(connected) +
-    layout.paint(GREY, "─".repeat(asked - connected)) +
+    layout.paint(FAINT, "─".repeat(asked - connected)) +
     layout.paint(WAIT.ansi, wait);
   const after = left - answered - label.length;
-  if (after > 0) return row + label + layout.paint(GREY, "─".repeat(after));
+  if (after > 0) return row + label + layout.paint(FAINT, "─".repeat(after));
   const room = answered + label.length < layout.axisColumns;
   return room ? row + label.trimEnd() : row;
 }

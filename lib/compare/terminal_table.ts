@@ -1,7 +1,7 @@
 /** A table at a terminal. */
 import { width } from "../width.ts";
 import { isNumeric, type Table } from "./tables.ts";
-import { BOLD, GREY, type TerminalLayout } from "./terminal_layout.ts";
+import { BOLD, FAINT, type TerminalLayout } from "./terminal_layout.ts";
 import { padEnd, padStart, wrap } from "./text.ts";
 
 const GAP = 2; // columns of the terminal between two of the table
@@ -23,7 +23,7 @@ export function tableLines(table: Table, layout: TerminalLayout): string[] {
   };
   return [
     ...wrap(title, columns).map((line) => layout.paint(BOLD, line)),
-    layout.paint(GREY, line(head)),
+    layout.paint(FAINT, line(head)),
     ...rows.map(line),
     "",
     ...wrap(notes, columns),

@@ -32,7 +32,8 @@ export interface ModelServer {
   stop(): void;
 }
 
-const MOST_WARNINGS = 100; // the last ones, if a server never stops to warn
+/** Of a server that goes on warning, only the last warnings are kept. */
+const MOST_WARNINGS = 100;
 
 /** Starts a model's script on a free port, with the given flags added. */
 export function startServer(
@@ -75,7 +76,7 @@ export function startServer(
     throw new Error(why.replace(RegExp(`^(error|${model.script}): `), ""));
   });
   const port = server.port.catch(() => failed);
-  // Nobody may wait for them: a server that was stopped has not failed.
+  // Perhaps nobody waits for them: a server that was stopped has not failed.
   failed.catch(() => {});
   port.catch(() => {});
 

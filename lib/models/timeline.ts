@@ -76,7 +76,7 @@ function sleepState(call: string, idleState: State): State {
  * Whether the call waits for an answer that is typed. The thread sleeps in Deno's
  * epoll_wait then, but the program serves no other client.
  */
-function isKeyboardRead({ call, args }: TraceEvent): boolean {
+export function isKeyboardRead({ call, args }: TraceEvent): boolean {
   return call === "read" && args === "0";
 }
 
@@ -116,9 +116,8 @@ export class ThreadTimeline {
     if (event.phase === "call") return this.#called(event, client);
     if (isKeyboardRead(event)) {
       this.#call = null;
-      return [
-        this.#span({ ...about(event, client), state: "one" }, event.time),
-      ];
+      const span = { ...about(event, client), state: "one" as const };
+      return [this.#span(span, event.time)];
     }
     return event.promised
       ? this.#resolved(event, client)
@@ -133,15 +132,15 @@ export class ThreadTimeline {
   }
 
   #resolved(event: TraceEvent, client?: number): Span[] {
-    // A timer of 10 ms has hardly ticked: the thread was not free meanwhile.
     const { time, error, waited = 0, ticks = 0 } = event;
+    // Four of five ticks of a timer of 10 ms are missing: the thread was not free.
     const busy = waited > 10 * GAP && ticks * 50 < waited;
     const spans = this.#gap(time, busy);
-    if (error) return spans;
-    return [
-      ...spans,
-      this.#span({ ...about(event, client), state: "resolved" }, time),
-    ];
+    if (!error) {
+      const span = { ...about(event, client), state: "resolved" as const };
+      spans.push(this.#span(span, time));
+    }
+    return spans;
   }
 
   #returned(event: TraceEvent, client?: number): Span[] {
