@@ -322,11 +322,6 @@ export function translateError(error, language) {
     .replace(/^([AB]) is not connected$/, "$1 还没有连接")
     .replace(/^([AB]) is connected already$/, "$1 已经连上了")
     .replace(/^([AB]) waits already$/, "$1 已经在等了")
-    .replace(
-      /^the kernel’s queue of connections is full$/,
-      "内核的连接队列满了",
-    )
-    .replace(/^all (\d+) threads are taken$/, "$1 个线程都占用了")
     .replace(/^nobody is idle$/, "没有空闲客户端")
     .replace(
       /^(\d+) idle clients at every model.*?(\d+) descriptors$/,
