@@ -1,43 +1,47 @@
-/** watch.ts, and a browser without a window to look at it. */
+/** watch.ts, and a browser without a window that opens its page. */
 import puppeteer, { type Browser } from "puppeteer-core";
+import { scriptCommand, startProcess } from "../../lib/process.ts";
 
 const root = new URL("../..", import.meta.url);
 
+/** watch.ts as a process that listens. */
+export interface WatchProcess {
+  port: number;
+  pid: number;
+  /** Stops watch.ts as Ctrl-C does, with the servers that it has started. */
+  stop(): Promise<void>;
+}
+
 /** Starts watch.ts, and waits until it listens. */
-export async function watch(args: string[]) {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "watch.ts", ...args],
-    cwd: root,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "inherit",
-    env: { NO_COLOR: "1" },
-  }).spawn();
-  let said = "";
-  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    said += text;
-    if (said.includes("\n")) break;
-  }
-  const [, port] = /listening on http:\/\/127\.0\.0\.1:(\d+)\/\n/.exec(said)!;
+export async function startWatch(args: string[]): Promise<WatchProcess> {
+  const child = startProcess(
+    scriptCommand("watch.ts", ...args),
+    {
+      onLine(line, stream) {
+        if (stream === "stderr") console.error(line);
+      },
+    },
+    { cwd: root },
+  );
   return {
-    port: Number(port),
+    port: await child.port,
     pid: child.pid,
     async stop() {
-      child.kill("SIGINT");
-      await child.status;
+      Deno.kill(child.pid, "SIGINT");
+      await child.ended;
     },
   };
 }
 
-/** A browser with an empty profile, which goes with it. */
-export async function launch(executablePath: string): Promise<Browser> {
+/** Starts a browser with an empty profile, which is removed when it closes. */
+export async function launchBrowser(executablePath: string): Promise<Browser> {
   const userDataDir = await Deno.makeTempDir();
   const browser = await puppeteer.launch({
     executablePath,
     userDataDir,
     headless: true,
     args: [
-      "--no-sandbox", // of no use to us, and root has none
+      "--no-sandbox", // root has none, and the page is our own
       "--disable-gpu",
       "--disable-quic",
       "--no-first-run",

@@ -7,12 +7,13 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "puppeteer-core";
-import { launch, watch } from "./browser.ts";
+import { pause } from "../../lib/time.ts";
+import { launchBrowser, startWatch } from "./browser.ts";
 
 const root = new URL("../..", import.meta.url);
-const USUAL = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
-const executablePath = Deno.env.get("CHROMIUM") ?? USUAL.find(isFile);
-const PATIENCE = 15_000;
+const USUAL_PATHS = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
+const executablePath = Deno.env.get("CHROMIUM") ?? USUAL_PATHS.find(isFile);
+const TIMEOUT = 15_000; // ms
 
 function isFile(path: string): boolean {
   try {
@@ -22,26 +23,27 @@ function isFile(path: string): boolean {
   }
 }
 
-/** In the page: the text of a model's state or of one of its clients. */
-const text = (page: Page, script: string, selector: string) =>
-  page.$$eval(
+/** The text of a model's state or of one of its clients; empty without one. */
+function text(page: Page, script: string, selector: string): Promise<string> {
+  return page.$$eval(
     `[aria-label="${script}"] ${selector}`,
-    ([found]) => found?.textContent ?? "", // there may be none yet
+    ([found]) => found?.textContent ?? "",
   );
+}
 
-/** Waits until a model says what matches. */
+/** Waits until the text of a model matches. */
 async function until(
   page: Page,
   script: string,
   selector: string,
   pattern: RegExp,
 ) {
-  const end = Date.now() + PATIENCE;
+  const end = Date.now() + TIMEOUT;
   let last = "";
   while (Date.now() < end) {
     last = await text(page, script, selector);
-    if (pattern.test(last)) return last;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (pattern.test(last)) return;
+    await pause(20);
   }
   throw new Error(`${script} ${selector}: "${last}", never ${pattern}`);
 }
@@ -49,13 +51,15 @@ async function until(
 const STATE = ".present > [data-state]";
 const A = '[data-client="A"]';
 const B = '[data-client="B"]';
-const press = async (page: Page, name: string) => {
+
+/** Clicks a button, which is found by its accessible name. */
+async function press(page: Page, name: string) {
   const button = await page.waitForSelector(
     `::-p-aria([name="${name}"][role="button"])`,
-    { timeout: PATIENCE },
+    { timeout: TIMEOUT },
   );
   await button!.click();
-};
+}
 
 Deno.test({
   name: "watch.ts in a browser",
@@ -64,12 +68,19 @@ Deno.test({
   sanitizeResources: false,
 }, async (test) => {
   const only = "blocking,threads,nonblocking,select,epoll,async";
-  let server = await watch(["--port", "0", "--beat", "0.3", "--only", only]);
-  const browser = await launch(executablePath!);
+  let server = await startWatch([
+    "--port",
+    "0",
+    "--beat",
+    "0.3",
+    "--only",
+    only,
+  ]);
+  const browser = await launchBrowser(executablePath!);
   const errors: string[] = [];
   try {
     const page = await browser.newPage();
-    page.setDefaultTimeout(PATIENCE);
+    page.setDefaultTimeout(TIMEOUT);
     page.on("pageerror", (error) => errors.push(String(error)));
     page.on("console", (line) => {
       if (line.type() === "error") errors.push(line.text());
@@ -117,14 +128,14 @@ Deno.test({
       await until(page, "blocking.ts", STATE, /^asleep in accept4, for every/);
     });
 
-    await test.step("what cannot be done is said", async () => {
+    await test.step("a command that cannot be executed gets an error", async () => {
       await press(page, "A ask");
       await page.waitForFunction(() =>
         document.querySelector("#notice")?.textContent === "A is not connected"
       );
     });
 
-    await test.step("the code, with the line where it stands", async () => {
+    await test.step("the code, with the line of the call marked", async () => {
       await press(page, "select.ts");
       const marked = () =>
         page.$eval("#lines [aria-current]", (line) => line.textContent ?? "");
@@ -151,7 +162,7 @@ Deno.test({
       );
     });
 
-    await test.step("the reader answers for blocking.ts", async () => {
+    await test.step("the reader types the answer of blocking.ts", async () => {
       const region = '[aria-label="blocking.ts"]';
       await page.click(`${region} input[type=checkbox]`);
       await page.keyboard.press("1");
@@ -171,14 +182,14 @@ Deno.test({
     await test.step("the scene, after a prediction", async () => {
       await page.click('input[name="blocking.ts"][value="A"]');
       await page.click('input[name="select.ts"][value="A"]');
-      // It is over quickly: looked for in the page, and from before it begins.
+      // This is over quickly: the page itself looks for it, from before the scene.
       const different = page.waitForFunction(
         () => {
-          const of = (script: string) =>
+          const textOfB = (script: string) =>
             document.querySelector(`[aria-label="${script}"] [data-client="B"]`)
               ?.textContent ?? "";
-          return /^B waiting/.test(of("blocking.ts")) &&
-            /^B answered/.test(of("select.ts"));
+          return /^B waiting/.test(textOfB("blocking.ts")) &&
+            /^B answered/.test(textOfB("select.ts"));
         },
         { polling: "mutation" },
       );
@@ -194,7 +205,7 @@ Deno.test({
       await page.waitForSelector("#predict[hidden]", { visible: false });
     });
 
-    await test.step("the past stands still, and can be looked at", async () => {
+    await test.step("a pause stands still, and can be zoomed", async () => {
       await press(page, "Pause");
       const picture = () =>
         page.$eval(
@@ -210,7 +221,7 @@ Deno.test({
         );
       await drawn();
       const before = await picture();
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await pause(300);
       assertEquals(await picture(), before);
       await page.keyboard.press("Comma");
       for (let i = 0; i < 12; i++) await page.keyboard.press("Equal");
@@ -235,19 +246,23 @@ Deno.test({
       await press(page, "Large type");
       for (const width of [390, 1280]) {
         await page.setViewport({ width, height: 844 });
-        const wide = await page.$eval("html", (html) => html.scrollWidth);
-        assert(wide <= width, `${wide} pixels in ${width}`);
+        const scrollWidth = await page.$eval(
+          "html",
+          (html) => html.scrollWidth,
+        );
+        assert(scrollWidth <= width, `${scrollWidth} pixels in ${width}`);
       }
       await press(page, "Large type");
     });
 
-    await test.step("no button is without a name", async () => {
+    await test.step("every button has a name", async () => {
       const nameless = await page.$$eval(
         "button, input",
         (found) =>
-          found.filter((one) =>
-            !one.getAttribute("aria-label") && !one.textContent?.trim() &&
-            !(one as HTMLInputElement).labels?.length
+          found.filter((control) =>
+            !control.getAttribute("aria-label") &&
+            !control.textContent?.trim() &&
+            !(control as HTMLInputElement).labels?.length
           ).length,
       );
       assertEquals(nameless, 0);
@@ -263,31 +278,36 @@ Deno.test({
       await until(page, "select.ts", STATE, /^asleep in select/);
     });
 
-    await test.step("it comes back when the server does", async () => {
+    await test.step("the page connects again when the server is back", async () => {
       const { port } = server;
       assertEquals(errors, []);
       await server.stop();
       await page.waitForSelector("body.lost");
-      server = await watch(["--port", `${port}`, "--only", "select,epoll"]);
+      server = await startWatch([
+        "--port",
+        `${port}`,
+        "--only",
+        "select,epoll",
+      ]);
       await page.waitForSelector("body:not(.lost)");
       await until(page, "select.ts", STATE, /^asleep in select/);
       assertEquals((await page.$$(".model")).length, 2);
       await press(page, "A connect");
       await until(page, "select.ts", A, /^A connected$/);
       await press(page, "A leave");
-      errors.splice(0); // of a server that was not there
+      errors.splice(0); // of connections while there was no server
     });
 
-    await test.step("a crowd that sits there, and goes", async () => {
+    await test.step("idle clients come and go; what an answer costs", async () => {
       await press(page, "+100 idle");
-      await until(page, "select.ts", ".crowd", /^100 idle$/);
+      await until(page, "select.ts", ".idle", /^100 idle$/);
       await press(page, "as fast as they can");
       await until(page, "select.ts", A, /^A asks without pause$/);
-      await until(page, "epoll.ts", ".figures", /\d calls.*\d µs CPU/s);
+      await until(page, "epoll.ts", ".metrics", /\d calls.*\d µs CPU/s);
       await press(page, "as fast as they can");
       await until(page, "select.ts", A, /^A connected$/);
       await press(page, "−100 idle");
-      await until(page, "select.ts", ".crowd", /^$/);
+      await until(page, "select.ts", ".idle", /^$/);
       await press(page, "A leave");
     });
 
@@ -298,7 +318,7 @@ Deno.test({
   }
 });
 
-/** The processes of a process whose command line names a script. */
+/** The children of a process whose command line names a script. */
 async function children(pid: number, script: string): Promise<number[]> {
   const list = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
   const found = [];

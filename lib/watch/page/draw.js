@@ -1,334 +1,406 @@
-/** Draws what has been on a canvas: threads and clients, side by side in time. */
+/** Draws on canvases what threads and clients did, side by side in time. */
 // @ts-check
 /// <reference lib="dom" />
-import { labels, STATES, WAIT } from "../../models/states.js";
-import { duration, named } from "./text.js";
+import { describeSpan, STATES, WAIT } from "../../models/states.js";
+import { clientName, duration } from "./text.js";
 
 /**
- * @typedef {import("../../models/states.js").Language} Language
- * @typedef {import("../../models/states.js").State} State
- * @typedef {import("../messages.ts").Piece} Piece
- * @typedef {import("../messages.ts").Visited} Visited
+ * @import { Language, State } from "../../models/states.js"
+ * @import { ClientSpan, Span } from "../messages.ts"
+ * @import { Mode } from "./settings.js"
  */
 /**
- * What is to be seen, and how. Times are in ms, sizes in CSS pixels.
- * @typedef {object} View
- * @property {number} from
- * @property {number} to
- * @property {number} zero from which is counted
- * @property {"light" | "dark"} mode
+ * What a picture shows, and how. Times are in ms.
+ * @typedef {object} Viewport
+ * @property {number} from the time at the left edge
+ * @property {number} to the time at the right edge
+ * @property {number} zero the time from which the ruler counts
+ * @property {Mode} mode
  * @property {Language} language
- * @property {number} rem
+ * @property {number} rem the size of the page's type, in CSS pixels
+ */
+/**
+ * A canvas that is ready to be drawn on. Sizes are in CSS pixels.
+ * @typedef {object} Surface
+ * @property {CanvasRenderingContext2D} context
+ * @property {number} width
+ * @property {number} height
+ */
+/**
+ * A part of a canvas, in CSS pixels.
+ * @typedef {object} Box
+ * @property {number} left
+ * @property {number} width
+ * @property {number} top
+ * @property {number} height
  */
 
-const PAPER = {
-  light: { ink: "#1f2328", soft: "#59636e", faint: "#e4e8ec" },
-  dark: { ink: "#e6edf3", soft: "#9aa4af", faint: "#262d36" },
+/** What is not the colour of a state, as in style.css. */
+const COLOURS = {
+  light: {
+    background: "#ffffff",
+    text: "#1f2328",
+    soft: "#59636e",
+    guide: "#e4e8ec",
+    onHeld: "#ffffff",
+    onMark: "#1f2328",
+  },
+  dark: {
+    background: "#0d1117",
+    text: "#e6edf3",
+    soft: "#9aa4af",
+    guide: "#262d36",
+    onHeld: "#ffffff",
+    onMark: "#0d1117",
+  },
 };
+/** Fills the time in which a thread is not held. */
 export const HATCH = { light: "#a9d6cd", dark: "#24554d" };
 
-export const LANE = 1.55; // rem
-export const SMALL = 1.1;
-export const ROW = 1;
-export const GAP = 0.2;
+/** Marks are too short to be seen: they are drawn so many CSS pixels wide. */
+const LEAST_MARK = 2;
+const LEAST_COPY = 4;
+/** A picture of less than this, in ms, has room for the arguments of a call. */
+const CLOSE = 1000;
 
 /** @type {Map<string, number>} */
-const widths = new Map();
-/** @param {CanvasRenderingContext2D} pen @param {string} text */
-function wide(pen, text) {
-  const key = pen.font + text;
-  let width = widths.get(key);
-  if (width === undefined) {
-    if (widths.size > 5000) widths.clear();
-    widths.set(key, width = pen.measureText(text).width);
-  }
+const textWidths = new Map();
+/**
+ * The width of a text, in CSS pixels. Measuring is slow: widths are kept.
+ * @param {CanvasRenderingContext2D} context
+ * @param {string} text
+ */
+function textWidth(context, text) {
+  const key = context.font + text;
+  const known = textWidths.get(key);
+  if (known !== undefined) return known;
+  if (textWidths.size > 5000) textWidths.clear();
+  const { width } = context.measureText(text);
+  textWidths.set(key, width);
   return width;
 }
 
-/** Fits the canvas to its place and to the screen's pixels.
+/**
+ * Fits a canvas to its place and to the pixels of the screen, and clears it.
  * @param {HTMLCanvasElement} canvas
- * @param {number} width @param {number} height */
-export function paper(canvas, width, height) {
+ * @param {{ width: number, height: number }} size in CSS pixels
+ * @returns {Surface}
+ */
+export function prepareCanvas(canvas, { width, height }) {
   const ratio = devicePixelRatio || 1;
-  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
-  if (canvas.width !== w || canvas.height !== h) {
-    canvas.width = w;
-    canvas.height = h;
+  const screenWidth = Math.round(width * ratio);
+  const screenHeight = Math.round(height * ratio);
+  if (canvas.width !== screenWidth || canvas.height !== screenHeight) {
+    canvas.width = screenWidth;
+    canvas.height = screenHeight;
   }
-  const pen = /** @type {CanvasRenderingContext2D} */ (
+  const context = /** @type {CanvasRenderingContext2D} */ (
     canvas.getContext("2d")
   );
-  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-  pen.clearRect(0, 0, width, height);
-  return pen;
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return { context, width, height };
 }
 
-/** @param {number} span of time, in ms: from one guide to the next */
-function spacing(span) {
+/** From one guide to the next: 1, 2 or 5 of a power of ten.
+ * @param {number} span from edge to edge, in ms */
+function guideInterval(span) {
   const least = span / 8;
-  const ten = 10 ** Math.floor(Math.log10(least));
-  const steps = [1, 2, 5, 10].map((step) => step * ten);
-  return /** @type {number} */ (steps.find((step) => step >= least));
+  const power = 10 ** Math.floor(Math.log10(least));
+  const intervals = [1, 2, 5, 10].map((factor) => factor * power);
+  return /** @type {number} */ (
+    intervals.find((interval) => interval >= least)
+  );
 }
 
-/** The steps that can be seen: counted from `zero`, they stay where they are
- * while time goes by.
- * @param {View} view */
-function guides({ from, to, zero }) {
-  const step = spacing(to - from);
+/** The times of the guides. They are counted from `zero`, so that they keep
+ * their places in a picture that moves with time.
+ * @param {Viewport} viewport */
+function guideTimes({ from, to, zero }) {
+  const interval = guideInterval(to - from);
   const times = [];
-  for (let i = Math.ceil((from - zero) / step); zero + i * step <= to; i++) {
-    times.push(zero + i * step);
-  }
+  let i = Math.ceil((from - zero) / interval);
+  for (; zero + i * interval <= to; i++) times.push(zero + i * interval);
   return times;
 }
 
-/** @param {CanvasRenderingContext2D} pen @param {number} width
- * @param {number} height @param {View} view */
-export function grid(pen, width, height, view) {
-  const { from, to, mode } = view;
-  pen.fillStyle = PAPER[mode].faint;
-  for (const time of guides(view)) {
-    pen.fillRect(Math.round((time - from) / (to - from) * width), 0, 1, height);
+/** Draws the guides, from top to bottom.
+ * @param {Surface} surface
+ * @param {Viewport} viewport */
+export function drawGuides({ context, width, height }, viewport) {
+  const { from, to, mode } = viewport;
+  context.fillStyle = COLOURS[mode].guide;
+  for (const time of guideTimes(viewport)) {
+    const x = Math.round((time - from) / (to - from) * width);
+    context.fillRect(x, 0, 1, height);
   }
 }
 
-/** The scale over all lanes: how long before or after `zero`.
- * @param {HTMLCanvasElement} canvas @param {number} width
- * @param {number} height @param {View} view @param {string} name of `zero` */
-export function ruler(canvas, width, height, view, name) {
-  const pen = paper(canvas, width, height);
-  const { from, to, zero, mode, language, rem } = view;
-  pen.font = `${0.75 * rem}px system-ui, sans-serif`;
-  pen.fillStyle = PAPER[mode].soft;
-  pen.textAlign = "center";
-  pen.textBaseline = "middle";
-  for (const time of guides(view)) {
+/** Draws the scale above all pictures: how long before or after `zero`.
+ * @param {Surface} surface
+ * @param {Viewport} viewport
+ * @param {string} zeroName what to write at `zero` itself */
+export function drawRuler({ context, width, height }, viewport, zeroName) {
+  const { from, to, zero, mode, language, rem } = viewport;
+  context.font = `${0.75 * rem}px system-ui, sans-serif`;
+  context.fillStyle = COLOURS[mode].soft;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  for (const time of guideTimes(viewport)) {
     const x = (time - from) / (to - from) * width;
-    const off = Math.abs(time - zero);
-    const near = off < (to - from) / 1e6;
-    const text = near
-      ? name
-      : `${time < zero ? "−" : "+"}${duration(off, language)}`
-        .replace(/\.0(?= )/, "");
-    const half = wide(pen, text) / 2;
+    const distance = Math.abs(time - zero);
+    const isZero = distance < (to - from) / 1e6;
+    const sign = time < zero ? "−" : "+";
+    const length = duration(distance, language).replace(/\.0(?= )/, "");
+    const text = isZero ? zeroName : sign + length;
+    const half = textWidth(context, text) / 2;
     if (!text || x < half || x > width - half) continue;
-    pen.fillRect(Math.round(x), height - 4, 1, 4);
-    pen.fillText(text, x, height / 2 - 1);
+    context.fillRect(Math.round(x), height - 4, 1, 4);
+    context.fillText(text, x, height / 2 - 1);
   }
 }
 
-/** @type {Partial<Record<string, CanvasPattern | null>>} */
-const patterns = {};
-/** @param {CanvasRenderingContext2D} pen @param {"light" | "dark"} mode */
-function hatch(pen, mode) {
-  if (patterns[mode]) return patterns[mode];
+/** @type {Partial<Record<Mode, CanvasPattern | null>>} */
+const hatches = {};
+/** @param {CanvasRenderingContext2D} context
+ * @param {Mode} mode */
+function hatch(context, mode) {
+  const known = hatches[mode];
+  if (known) return known;
   const size = 8;
   const tile = document.createElement("canvas");
   tile.width = tile.height = size;
-  const ink = /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d"));
-  ink.strokeStyle = HATCH[mode];
-  ink.lineWidth = 2;
+  const lines = /** @type {CanvasRenderingContext2D} */ (
+    tile.getContext("2d")
+  );
+  lines.strokeStyle = HATCH[mode];
+  lines.lineWidth = 2;
   for (const x of [-size, 0, size]) {
-    ink.moveTo(x - 1, size + 1);
-    ink.lineTo(x + size + 1, -1);
+    lines.moveTo(x - 1, size + 1);
+    lines.lineTo(x + size + 1, -1);
   }
-  ink.stroke();
-  return patterns[mode] = pen.createPattern(tile, "repeat");
+  lines.stroke();
+  const pattern = context.createPattern(tile, "repeat");
+  hatches[mode] = pattern;
+  return pattern;
 }
 
-/** A thread's time.
- * @param {CanvasRenderingContext2D} pen @param {Iterable<Piece>} pieces
- * @param {number} top @param {number} height @param {number} width
- * @param {View} view */
-export function thread(pen, pieces, top, height, width, view) {
-  const { from, to, mode, rem } = view;
+/** Draws what a thread did.
+ * @param {Surface} surface
+ * @param {Iterable<Span>} spans
+ * @param {{ top: number, height: number }} lane its place, in CSS pixels
+ * @param {Viewport} viewport */
+export function drawThread(surface, spans, { top, height }, viewport) {
+  const { context, width } = surface;
+  const { from, to, rem } = viewport;
   const scale = width / (to - from);
-  const font = Math.min(0.8 * rem, height * 0.62);
-  pen.font = `${font}px system-ui, "Noto Sans CJK SC", sans-serif`;
-  pen.textAlign = "left";
-  pen.textBaseline = "middle";
-  /** @type {Piece[]} */
+  const fontSize = Math.min(0.8 * rem, height * 0.62);
+  context.font = `${fontSize}px system-ui, "Noto Sans CJK SC", sans-serif`;
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  /** @type {Span[]} */
   const marks = [];
-  for (const piece of pieces) {
-    const left = Math.max((piece.from - from) * scale, -2);
-    const right = Math.min((piece.to - from) * scale, width + 2);
-    const wide = right - left;
-    if (piece.many) {
-      const start = Math.floor(left); // whole pixels: no seams between them
-      shares(
-        pen,
-        piece.many.shares,
-        start,
-        Math.max(Math.ceil(right) - start, 1),
-        top,
-        height,
-        mode,
-      );
+  for (const span of spans) {
+    if (!span.many && STATES[span.state].kind === "mark") {
+      marks.push(span);
       continue;
     }
-    const { kind, colour } = STATES[piece.state];
-    if (kind === "mark") {
-      marks.push(piece);
-      continue;
-    }
-    if (kind === "away") {
-      if (wide < 1) continue;
-      if (piece.state === "playing") {
-        pen.fillStyle = hatch(pen, mode) ?? HATCH[mode];
-        pen.fillRect(left, top, wide, height);
-      }
-      pen.strokeStyle = colour[mode];
-      pen.lineWidth = 1;
-      pen.setLineDash(piece.state === "free" ? [4, 4] : []);
-      pen.strokeRect(left + 0.5, top + 0.5, Math.max(wide - 1, 0), height - 1);
-      pen.setLineDash([]);
-    } else {
-      pen.fillStyle = colour[mode];
-      pen.fillRect(
-        left,
-        top,
-        kind === "other" ? wide : Math.max(wide, 0.5),
-        height,
-      );
-    }
-    if (wide > 2 * rem) label(pen, piece, left, right, top, height, view);
+    // A span can be far longer than the picture: the part in sight is drawn.
+    const left = Math.max((span.from - from) * scale, -2);
+    const right = Math.min((span.to - from) * scale, width + 2);
+    const box = { left, width: right - left, top, height };
+    if (span.many) drawShares(context, span.many.shares, box, viewport);
+    else drawSpan(context, span, box, viewport);
   }
-  // On top: too short to be seen, they are drawn wider than they were.
-  for (const piece of marks) {
-    const left = (piece.from - from) * scale;
-    const wide = (piece.to - piece.from) * scale;
-    pen.fillStyle = STATES[piece.state].colour[mode];
-    if (piece.state === "resolved") {
-      diamond(pen, (piece.to - from) * scale, top + height / 2, height * 0.3);
-      continue;
-    }
-    const least = piece.state === "copying" ? 4 : 2;
-    const real = wide > least;
-    const x = real ? left : left + wide / 2 - least / 2;
-    pen.fillRect(x, top - 2, real ? wide : least, height + 4);
-    if (wide > 2 * rem) label(pen, piece, left, left + wide, top, height, view);
+  for (const mark of marks) { // on top of all else
+    const left = (mark.from - from) * scale;
+    const box = { left, width: (mark.to - mark.from) * scale, top, height };
+    drawMark(context, mark, box, viewport);
   }
 }
 
-/** @param {CanvasRenderingContext2D} pen @param {Piece} piece
- * @param {number} left @param {number} right @param {number} top
- * @param {number} height @param {View} view */
-function label(
-  pen,
-  piece,
-  left,
-  right,
-  top,
-  height,
-  { mode, language, rem, from, to },
-) {
-  const { kind, colour } = STATES[piece.state];
-  const near = Math.max(left, 0) + 0.5 * rem;
-  const room = right - near - 0.4 * rem;
-  const said = labels(piece, language, named(piece.whom, language));
-  if (kind === "mark" && piece.call) said.unshift(`${piece.call}: ${said[0]}`);
-  if (kind === "other" && piece.call) said.unshift(piece.call);
-  if (kind === "other" && !piece.call) return;
-  // Zoomed in, there is room for what it was asked for and how long it took.
-  if (to - from < 1000 && piece.call) {
-    const took = duration(piece.to - piece.from, language);
-    const { call, asked = "", answered = "" } = piece;
-    said.unshift(`${call}(${asked}${answered})  ${took}`, `${call}  ${took}`);
+/** Draws a span that is as wide as it was long.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Span} span
+ * @param {Box} box
+ * @param {Viewport} viewport */
+function drawSpan(context, span, box, viewport) {
+  const { left, width, top, height } = box;
+  const { mode, rem } = viewport;
+  const { kind, colour } = STATES[span.state];
+  if (kind === "away") {
+    if (width < 1) return;
+    if (span.state === "playing") {
+      context.fillStyle = hatch(context, mode) ?? HATCH[mode];
+      context.fillRect(left, top, width, height);
+    }
+    context.strokeStyle = colour[mode];
+    context.lineWidth = 1;
+    context.setLineDash(span.state === "free" ? [4, 4] : []);
+    const inner = Math.max(width - 1, 0);
+    context.strokeRect(left + 0.5, top + 0.5, inner, height - 1);
+    context.setLineDash([]);
+  } else {
+    context.fillStyle = colour[mode];
+    const least = kind === "held" ? 0.5 : 0;
+    context.fillRect(left, top, Math.max(width, least), height);
   }
-  const text = said.find((text) => wide(pen, text) < room);
-  if (!text) return;
-  const middle = top + height / 2 + 0.5;
-  pen.fillStyle = kind === "away"
-    ? colour[mode]
-    : kind === "held"
-    ? "#ffffff"
-    : kind === "mark"
-    ? (mode === "light" ? "#1f2328" : "#0d1117")
-    : PAPER[mode].ink;
-  if (piece.state === "playing") {
-    pen.save();
-    pen.fillStyle = mode === "light" ? "#ffffff" : "#0d1117";
-    const size = wide(pen, text);
-    pen.fillRect(near - 4, top + 3, size + 8, height - 6);
-    pen.restore();
-  }
-  pen.fillText(text, near, middle);
+  if (width > 2 * rem) drawLabel(context, span, box, viewport);
 }
 
-/** The parts of its time, stacked. They are many, in too short a time.
- * @param {CanvasRenderingContext2D} pen
- * @param {Partial<Record<State, number>>} parts
- * @param {number} left @param {number} wide @param {number} top
- * @param {number} height @param {"light" | "dark"} mode */
-function shares(pen, parts, left, wide, top, height, mode) {
+/** Draws a moment's work, wider than it was long.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Span} mark
+ * @param {Box} box
+ * @param {Viewport} viewport */
+function drawMark(context, mark, box, viewport) {
+  const { left, width, top, height } = box;
+  const { mode, rem } = viewport;
+  context.fillStyle = STATES[mark.state].colour[mode];
+  if (mark.state === "resolved") {
+    drawDiamond(context, left + width, top + height / 2, height * 0.3);
+    return;
+  }
+  const least = mark.state === "copying" ? LEAST_COPY : LEAST_MARK;
+  const drawnWidth = Math.max(width, least);
+  const x = left + width / 2 - drawnWidth / 2;
+  context.fillRect(x, top - 2, drawnWidth, height + 4);
+  if (width > 2 * rem) drawLabel(context, mark, box, viewport);
+}
+
+/** Draws one span for many: its states are stacked, each as high as its
+ * share of the time.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Partial<Record<State, number>>} shares
+ * @param {Box} box
+ * @param {Viewport} viewport */
+function drawShares(context, shares, { left, width, top, height }, { mode }) {
+  // Whole pixels, so that there are no seams between neighbours.
+  const start = Math.floor(left);
+  const drawnWidth = Math.max(Math.ceil(left + width) - start, 1);
   let y = top + height;
   for (const state of /** @type {State[]} */ (Object.keys(STATES))) {
-    const share = parts[state] ?? 0;
+    const share = shares[state] ?? 0;
     if (!share) continue;
-    const high = share * height;
-    y -= high;
-    pen.fillStyle = state === "playing" || state === "free"
-      ? HATCH[mode]
-      : STATES[state].colour[mode];
-    pen.fillRect(left, y, wide, high);
+    const { kind, colour } = STATES[state];
+    y -= share * height;
+    context.fillStyle = kind === "away" ? HATCH[mode] : colour[mode];
+    context.fillRect(start, y, drawnWidth, share * height);
   }
 }
 
-/** @param {CanvasRenderingContext2D} pen @param {number} x
- * @param {number} y @param {number} r */
-function diamond(pen, x, y, r) {
-  pen.beginPath();
-  pen.moveTo(x, y - r);
-  pen.lineTo(x + r, y);
-  pen.lineTo(x, y + r);
-  pen.lineTo(x - r, y);
-  pen.fill();
+/** @param {CanvasRenderingContext2D} context
+ * @param {number} x of its middle
+ * @param {number} y of its middle
+ * @param {number} radius */
+function drawDiamond(context, x, y, radius) {
+  context.beginPath();
+  context.moveTo(x, y - radius);
+  context.lineTo(x + radius, y);
+  context.lineTo(x, y + radius);
+  context.lineTo(x - radius, y);
+  context.fill();
 }
 
-/** A client's time: thin while it is connected, thick while it waits.
- * @param {CanvasRenderingContext2D} pen @param {Iterable<Visited>} visited
- * @param {number} middle @param {number} width @param {View} view */
-export function client(pen, visited, middle, width, { from, to, mode, rem }) {
+/** Writes into a span the longest text that fits, if there is one.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Span} span
+ * @param {Box} box
+ * @param {Viewport} viewport */
+function drawLabel(context, span, { left, width, top, height }, viewport) {
+  const { mode, rem } = viewport;
+  const x = Math.max(left, 0) + 0.5 * rem;
+  const room = left + width - x - 0.4 * rem;
+  const text = spanLabels(span, viewport).find((text) =>
+    textWidth(context, text) < room
+  );
+  if (!text) return;
+  if (span.state === "playing") { // the hatch would disturb its reader
+    context.fillStyle = COLOURS[mode].background;
+    const size = textWidth(context, text);
+    context.fillRect(x - 4, top + 3, size + 8, height - 6);
+  }
+  const { kind, colour } = STATES[span.state];
+  const textColour = {
+    away: colour[mode],
+    held: COLOURS[mode].onHeld,
+    mark: COLOURS[mode].onMark,
+    other: COLOURS[mode].text,
+  };
+  context.fillStyle = textColour[kind];
+  context.fillText(text, x, top + height / 2 + 0.5);
+}
+
+/** What can be written into a span, from long to short.
+ * @param {Span} span
+ * @param {Viewport} viewport */
+function spanLabels(span, { from, to, language }) {
+  const { call, args = "", outcome = "" } = span;
+  const { kind } = STATES[span.state];
+  if (kind === "other" && !call) return [];
+  const texts = describeSpan(span, language, clientName(span.role, language));
+  if (!call) return texts;
+  if (kind === "mark") texts.unshift(`${call}: ${texts[0]}`);
+  if (kind === "other") texts.unshift(call);
+  if (to - from < CLOSE) {
+    const length = duration(span.to - span.from, language);
+    texts.unshift(
+      `${call}(${args}${outcome})  ${length}`,
+      `${call}  ${length}`,
+    );
+  }
+  return texts;
+}
+
+/** Draws what a client did: thin while it is connected, thick while it waits.
+ * @param {Surface} surface
+ * @param {Iterable<ClientSpan>} spans
+ * @param {number} middle of its lane, in CSS pixels from the top
+ * @param {Viewport} viewport */
+export function drawClient({ context, width }, spans, middle, viewport) {
+  const { from, to, mode, rem } = viewport;
+  const { soft, text } = COLOURS[mode];
   const scale = width / (to - from);
-  const { soft } = PAPER[mode];
-  for (const { is, from: begin, to: end } of visited) {
-    const left = Math.max((begin - from) * scale, -rem);
-    const right = Math.min((end - from) * scale, width + rem);
-    if (is === "waiting") {
-      pen.fillStyle = WAIT.colour[mode];
-      const thick = 0.36 * rem;
-      pen.beginPath();
-      pen.roundRect(
-        left,
-        middle - thick / 2,
-        Math.max(right - left, 3),
-        thick,
-        thick / 2,
-      );
-      pen.fill();
-    } else if (is === "load") {
-      pen.fillStyle = WAIT.colour[mode];
-      pen.globalAlpha = 0.45;
-      pen.fillRect(left, middle - 0.14 * rem, right - left, 0.28 * rem);
-      pen.globalAlpha = 1;
-    } else {
-      pen.fillStyle = soft;
-      pen.fillRect(left, middle - 0.75, right - left, 1.5);
+
+  /** @param {number} x
+   * @param {number} length
+   * @param {number} thickness */
+  const fillBar = (x, length, thickness) =>
+    context.fillRect(x, middle - thickness / 2, length, thickness);
+
+  for (const span of spans) {
+    const start = (span.from - from) * scale;
+    const left = Math.max(start, -rem);
+    const right = Math.min((span.to - from) * scale, width + rem);
+    switch (span.status) {
+      case "waiting": {
+        const thickness = 0.36 * rem;
+        const length = Math.max(right - left, 3);
+        const top = middle - thickness / 2;
+        context.fillStyle = WAIT.colour[mode];
+        context.beginPath();
+        context.roundRect(left, top, length, thickness, thickness / 2);
+        context.fill();
+        break;
+      }
+      case "load":
+        context.fillStyle = WAIT.colour[mode];
+        context.globalAlpha = 0.45;
+        fillBar(left, right - left, 0.28 * rem);
+        context.globalAlpha = 1;
+        break;
+      default:
+        context.fillStyle = soft;
+        fillBar(left, right - left, 1.5);
     }
-    if (is === "connected" || is === "connecting") {
-      pen.fillRect(
-        (begin - from) * scale - 0.75,
-        middle - 0.28 * rem,
-        1.5,
-        0.56 * rem,
-      );
+    if (span.status === "connected" || span.status === "connecting") {
+      fillBar(start - 0.75, 1.5, 0.56 * rem);
     }
-    if (is === "answered") {
-      pen.fillStyle = PAPER[mode].ink;
-      pen.beginPath();
-      pen.arc((begin - from) * scale, middle, 0.24 * rem, 0, 7);
-      pen.fill();
+    if (span.status === "answered") {
+      context.fillStyle = text;
+      context.beginPath();
+      context.arc(start, middle, 0.24 * rem, 0, 2 * Math.PI);
+      context.fill();
     }
   }
 }

@@ -1,67 +1,61 @@
-/** What has been, for some minutes: pieces of time, one after the other. */
+/** The last minutes of a thread or a client: spans of time, in their order. */
 // @ts-check
 
-/** @typedef {{ from: number, to: number }} Timed */
+/** @typedef {{ from: number, to: number }} TimeSpan */
 
-export const KEPT = 180_000; // ms
-const MOST = 15_000; // pieces
+/** For how long a span is kept, in ms. */
+export const KEPT = 180_000;
+const MOST_SPANS = 15_000;
 
-/** @template {Timed} T */
-export class Past {
+/** @template {TimeSpan} T */
+export class History {
   /** @type {T[]} */
-  #pieces = [];
-  #gone = 0; // at the start of them
-
-  get length() {
-    return this.#pieces.length - this.#gone;
-  }
-
-  get first() {
-    return this.length ? this.#pieces[this.#gone] : undefined;
-  }
+  #spans = [];
+  /** How many spans in front of the array are too old. Many are removed
+   * together: each removal moves all other spans. */
+  #dropped = 0;
 
   get last() {
-    return this.length ? this.#pieces[this.#pieces.length - 1] : undefined;
+    return this.#spans.length > this.#dropped ? this.#spans.at(-1) : undefined;
   }
 
-  /** @param {T[]} pieces in the order of time */
-  add(pieces) {
-    this.#pieces.push(...pieces);
-    const last = this.last;
+  /** Adds spans that are later than all others, and drops spans that are too
+   * old.
+   * @param {T[]} spans in the order of time */
+  add(spans) {
+    this.#spans.push(...spans);
+    const { last } = this;
     if (!last) return;
     while (
-      this.length > MOST || this.#pieces[this.#gone].to < last.to - KEPT
-    ) this.#gone++;
-    if (this.#gone > 1000) {
-      this.#pieces.splice(0, this.#gone);
-      this.#gone = 0;
+      this.#spans.length - this.#dropped > MOST_SPANS ||
+      this.#spans[this.#dropped].to < last.to - KEPT
+    ) this.#dropped++;
+    if (this.#dropped > 1000) {
+      this.#spans.splice(0, this.#dropped);
+      this.#dropped = 0;
     }
   }
 
-  /** The first one that ends after that time.
+  /** The index of the first span that does not end before that time.
    * @param {number} time */
-  #at(time) {
-    let [low, high] = [this.#gone, this.#pieces.length];
+  #firstIndex(time) {
+    let low = this.#dropped;
+    let high = this.#spans.length;
     while (low < high) {
       const middle = low + high >> 1;
-      if (this.#pieces[middle].to < time) low = middle + 1;
+      if (this.#spans[middle].to < time) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  /** Those that are there at some time between the two.
+  /** The spans that have a part between the two times.
    * @param {number} from
    * @param {number} to */
   *between(from, to) {
-    for (let i = this.#at(from); i < this.#pieces.length; i++) {
-      if (this.#pieces[i].from > to) return;
-      yield this.#pieces[i];
+    for (let i = this.#firstIndex(from); i < this.#spans.length; i++) {
+      if (this.#spans[i].from > to) return;
+      yield this.#spans[i];
     }
-  }
-
-  clear() {
-    this.#pieces = [];
-    this.#gone = 0;
   }
 }

@@ -1,16 +1,18 @@
 /** What the page says, in English and in Chinese. */
 // @ts-check
-import { labels, STATES } from "../../models/states.js";
+import { describeSpan } from "../../models/states.js";
 
 /**
- * @typedef {import("../../models/states.js").Language} Language
- * @typedef {import("../messages.ts").Piece} Piece
- * @typedef {import("../messages.ts").Visit} Visit
- * @typedef {import("../messages.ts").Whom} Whom
- * @typedef {import("../messages.ts").Who} Who
+ * @import { Language, Words } from "../../models/states.js"
+ * @import { ClientId, ClientRole, ClientState } from "../messages.ts"
+ * @import { Metrics, ModelUpdate, Span } from "../messages.ts"
  */
 
-/** The texts of elements, by their `data-text`; names by `data-name`. */
+/**
+ * The texts of elements, by their `data-text`, and their accessible names, by
+ * their `data-name`.
+ * @type {Record<string, Words>}
+ */
 export const TEXTS = {
   title: { en: "How a server waits", zh: "服务器是怎么等的" },
   connect: { en: "connect", zh: "连接" },
@@ -27,7 +29,7 @@ export const TEXTS = {
   scene: { en: "Play the scene", zh: "演一遍" },
   more: { en: "+100 idle", zh: "+100 空闲" },
   fewer: { en: "−100 idle", zh: "−100 空闲" },
-  crowd: { en: "Idle clients", zh: "空闲客户端" },
+  idleClients: { en: "Idle clients", zh: "空闲客户端" },
   load: { en: "as fast as they can", zh: "全速提问" },
   pause: { en: "Pause", zh: "暂停" },
   now: { en: "now", zh: "现在" },
@@ -55,15 +57,7 @@ export const TEXTS = {
   send: { en: "answer", zh: "回答" },
   auto: { en: "answer by itself", zh: "自动回答" },
   restart: { en: "Start it again", zh: "重新启动" },
-  keys: { en: "Keys", zh: "按键" },
   legend: { en: "What the colours mean", zh: "颜色的意思" },
-  figures: { en: "for each answer", zh: "每个回答" },
-  waiting: {
-    en: "a client waits for its answer",
-    zh: "客户端在等回答",
-  },
-  connected: { en: "a client is connected", zh: "客户端连着" },
-  answered: { en: "it was answered", zh: "得到了回答" },
   many: {
     en: "too much for any eye: the parts of its time, counted",
     zh: "快得看不清：按时间占比画",
@@ -80,206 +74,254 @@ export const TEXTS = {
     zh:
       "全速提问：trace 本身要花时间，所以你看到的服务器每秒最多被问 30 次，行数太多时更少；系统调用在这里数。CPU 时间来自每种模型的另一个进程，它不带 trace，由一个客户端不停地问，各模型轮流，每次 40 毫秒。",
   },
-  aboutCanteen: {
+  aboutCode: {
     en: "Press a script’s name to see its code.",
     zh: "点脚本的名字可以看代码。",
   },
 };
 
-const KEYS = [
-  ["1 2 3", { en: "A connect, ask, leave", zh: "A 连接、提问、离开" }],
-  ["4 5 6", { en: "B connect, ask, leave", zh: "B 连接、提问、离开" }],
-  ["7", { en: "the scene", zh: "演一遍" }],
-  ["8 9", { en: "100 idle more, fewer", zh: "空闲客户端增减 100" }],
-  ["0", { en: "as fast as they can", zh: "全速提问" }],
-  ["P", { en: "pause", zh: "暂停" }],
-  ["← →", { en: "through the past", zh: "看过去" }],
-  [", .", { en: "previous, next work", zh: "上一次、下一次干活" }],
-  ["+ −", { en: "zoom", zh: "放大、缩小" }],
-  ["S", { en: "slow motion", zh: "慢放" }],
-  ["N", { en: "now", zh: "现在" }],
+/** What each key does, for the foot of the page.
+ * @type {{ keys: string, action: Words }[]} */
+export const KEYS = [
+  {
+    keys: "1 2 3",
+    action: { en: "A connect, ask, leave", zh: "A 连接、提问、离开" },
+  },
+  {
+    keys: "4 5 6",
+    action: { en: "B connect, ask, leave", zh: "B 连接、提问、离开" },
+  },
+  { keys: "7", action: { en: "the scene", zh: "演一遍" } },
+  {
+    keys: "8 9",
+    action: { en: "100 idle more, fewer", zh: "空闲客户端增减 100" },
+  },
+  { keys: "0", action: { en: "as fast as they can", zh: "全速提问" } },
+  { keys: "P", action: { en: "pause", zh: "暂停" } },
+  { keys: "← →", action: { en: "through the past", zh: "看过去" } },
+  {
+    keys: ", .",
+    action: { en: "previous, next work", zh: "上一次、下一次干活" },
+  },
+  { keys: "+ −", action: { en: "zoom", zh: "放大、缩小" } },
+  { keys: "S", action: { en: "slow motion", zh: "慢放" } },
+  { keys: "N", action: { en: "now", zh: "现在" } },
 ];
-/** @param {Language} language @returns {[string, string][]} */
-export const keys = (language) =>
-  KEYS.map((
-    [key, words],
-  ) => [
-    /** @type {string} */ (key),
-    /** @type {import("../../models/states.js").Words} */ (words)[language],
-  ]);
 
-/** @param {Whom | "" | undefined} whom @param {Language} language */
-export const named = (whom, language) =>
-  !whom
-    ? undefined
-    : whom === "idle"
-    ? { en: "an idle client", zh: "一个空闲客户端" }[language]
-    : whom === "other"
-    ? { en: "another client", zh: "别的客户端" }[language]
-    : { en: `client ${whom}`, zh: `客户端 ${whom}` }[language];
-
-/** What a thread does in that piece of time.
- * @param {Piece} piece @param {Language} language */
-export function doing(piece, language) {
-  return labels(piece, language, named(piece.whom, language))[0];
+/** @param {ClientRole | undefined} role
+ * @param {Language} language */
+export function clientName(role, language) {
+  if (!role) return undefined;
+  const names = {
+    A: { en: "client A", zh: "客户端 A" },
+    B: { en: "client B", zh: "客户端 B" },
+    idle: { en: "an idle client", zh: "一个空闲客户端" },
+    other: { en: "another client", zh: "别的客户端" },
+  };
+  return names[role][language];
 }
 
-/** @param {number} rate of system calls @param {Language} language */
-export function busy(rate, language) {
-  const digits = 10 ** Math.max(0, Math.floor(Math.log10(rate || 1)) - 1);
-  const about = (Math.round(rate / digits) * digits).toLocaleString(language);
+/** What a thread does.
+ * @param {Span} span
+ * @param {Language} language */
+export function describeThread(span, language) {
+  return describeSpan(span, language, clientName(span.role, language))[0];
+}
+
+/** What a thread does that does too much for each call to be told.
+ * @param {number} rate system calls a second
+ * @param {Language} language */
+export function describeWork(rate, language) {
+  const unit = 10 ** Math.max(0, Math.floor(Math.log10(rate || 1)) - 1);
+  const rounded = (Math.round(rate / unit) * unit).toLocaleString(language);
   return {
-    en: `at work: ${about} calls a second`,
-    zh: `在干活：每秒 ${about} 次调用`,
+    en: `at work: ${rounded} calls a second`,
+    zh: `在干活：每秒 ${rounded} 次调用`,
   }[language];
 }
 
-/** Seconds or less, as one reads them.
- * @param {number} ms @param {Language} language */
+/** A length of time, in the unit that is read most easily.
+ * @param {number} ms
+ * @param {Language} language */
 export function duration(ms, language) {
-  const [s, m] = { en: ["s", "ms"], zh: ["秒", "毫秒"] }[language];
-  const us = { en: "µs", zh: "微秒" }[language];
+  const units = {
+    en: { s: "s", ms: "ms", us: "µs" },
+    zh: { s: "秒", ms: "毫秒", us: "微秒" },
+  }[language];
   if (ms >= 59_950) {
-    const rest = String(Math.floor(ms / 1000 % 60)).padStart(2, "0");
-    return `${Math.floor(ms / 60_000)}:${rest} min`;
+    const seconds = String(Math.floor(ms / 1000 % 60)).padStart(2, "0");
+    return `${Math.floor(ms / 60_000)}:${seconds} min`;
   }
-  if (ms >= 9950) return `${Math.round(ms / 1000)} ${s}`;
-  if (ms >= 999.5) return `${(ms / 1000).toFixed(1)} ${s}`;
-  if (ms >= 9.95) return `${Math.round(ms)} ${m}`;
-  if (ms >= 0.9995) return `${ms.toFixed(1)} ${m}`;
-  const micros = ms * 1000;
-  return `${micros.toFixed(micros < 9.95 && micros % 1 > 0.05 ? 1 : 0)} ${us}`;
+  if (ms >= 9950) return `${Math.round(ms / 1000)} ${units.s}`;
+  if (ms >= 999.5) return `${(ms / 1000).toFixed(1)} ${units.s}`;
+  if (ms >= 9.95) return `${Math.round(ms)} ${units.ms}`;
+  if (ms >= 0.9995) return `${ms.toFixed(1)} ${units.ms}`;
+  const us = ms * 1000;
+  const digits = us < 9.95 && us % 1 > 0.05 ? 1 : 0;
+  return `${us.toFixed(digits)} ${units.us}`;
 }
 
-/** @param {number} ms @param {Language} language */
-export const ago = (ms, language) =>
-  language === "en"
-    ? `${duration(ms, language)} before the pause`
-    : `暂停前 ${duration(ms, language)}`;
+/** @param {number} ms
+ * @param {Language} language */
+export function beforePause(ms, language) {
+  const length = duration(ms, language);
+  return {
+    en: `${length} before the pause`,
+    zh: `暂停前 ${length}`,
+  }[language];
+}
 
 /** What a client does, without its name.
- * @param {Visit} visit @param {number} time @param {Language} language */
-export function visiting({ is, since, waited, why }, time, language) {
-  const long = duration(Math.max(0, time - since), language);
-  const en = language === "en";
-  switch (is) {
-    case "away":
-      return en ? "not here" : "不在";
-    case "connecting":
-      return en ? `connecting since ${long}` : `正在连接，已 ${long}`;
-    case "connected":
-      return en ? "connected" : "连上了";
-    case "waiting":
-      return en ? `waiting since ${long}` : `等了 ${long}`;
-    case "answered": {
-      const after = duration(waited ?? 0, language);
-      return en ? `answered after ${after}` : `${after}后得到回答`;
-    }
-    case "load":
-      return en ? "asks without pause" : "不停地问";
-    case "ended":
-      return en ? `turned away: ${why}` : `没能留下：${why}`;
-  }
+ * @param {ClientState} client
+ * @param {number} time the time now, in ms on the server's clock
+ * @param {Language} language */
+export function describeClient(client, time, language) {
+  const length = duration(Math.max(0, time - client.since), language);
+  const waited = duration(client.waited ?? 0, language);
+  const { reason } = client;
+  const descriptions = {
+    away: { en: "not here", zh: "不在" },
+    connecting: {
+      en: `connecting since ${length}`,
+      zh: `正在连接，已 ${length}`,
+    },
+    connected: { en: "connected", zh: "连上了" },
+    waiting: { en: `waiting since ${length}`, zh: `等了 ${length}` },
+    answered: { en: `answered after ${waited}`, zh: `${waited}后得到回答` },
+    load: { en: "asks without pause", zh: "不停地问" },
+    ended: { en: `turned away: ${reason}`, zh: `没能留下：${reason}` },
+  };
+  return descriptions[client.status][language];
 }
 
-/** How else one can be a client of it.
- * @param {number} port @param {Language} language */
-export const join = (port, language) =>
-  ({ en: "join it:", zh: "也来连：" })[language] +
-  ` deno run -A client.ts --port ${port}`;
-
-/** @param {"starting" | "cannot" | "ended"} status
- * @param {string | undefined} why @param {Language} language */
-export const condition = (status, why, language) =>
-  ({
-    starting: { en: "starting …", zh: "正在启动……" },
-    cannot: { en: `cannot run here: ${why}`, zh: `在这里跑不了：${why}` },
-    ended: { en: `it has ended: ${why}`, zh: `它结束了：${why}` },
-  })[status][language];
-
-/** @param {import("../messages.ts").Figures} figures
+/** How else to be a client of a model.
+ * @param {number} port
  * @param {Language} language */
-export function figured({ own, calls, cpu }, language) {
-  const en = language === "en";
-  const number = (/** @type {number} */ n) =>
-    n < 100 ? n.toFixed(1) : Math.round(n).toLocaleString(language);
+export function joinHint(port, language) {
+  const hint = { en: "join it:", zh: "也来连：" }[language];
+  return `${hint} deno run -A client.ts --port ${port}`;
+}
+
+/** Why a model's server does not run.
+ * @param {Exclude<ModelUpdate["status"], "running">} status
+ * @param {string | undefined} reason
+ * @param {Language} language */
+export function describeStatus(status, reason, language) {
+  const descriptions = {
+    starting: { en: "starting …", zh: "正在启动……" },
+    failed: { en: `cannot run here: ${reason}`, zh: `在这里跑不了：${reason}` },
+    ended: { en: `it has ended: ${reason}`, zh: `它结束了：${reason}` },
+  };
+  return descriptions[status][language];
+}
+
+const UNKNOWN = "…"; // not measured yet
+
+/** What an answer costs: system calls, and CPU time.
+ * @param {Metrics} metrics
+ * @param {Language} language */
+export function describeMetrics(metrics, language) {
   return {
-    calls: !own
-      ? (en ? "Deno’s" : "Deno 调用")
-      : calls === null
-      ? "…"
-      : `${number(calls)} ${en ? "calls" : "次调用"}`,
-    cpu: cpu === null
-      ? "…"
-      : cpu < 999.5
-      ? `${Math.round(cpu)} µs CPU`
-      : `${(cpu / 1000).toFixed(cpu < 9995 ? 1 : 0)} ms CPU`,
+    calls: describeCalls(metrics, language),
+    cpu: describeCpu(metrics.cpu),
   };
 }
 
-/** Of the idle ones, at one model.
- * @param {{ here: number, why?: string }} idle @param {number} wanted
+/** @param {Metrics} metrics
  * @param {Language} language */
-export function crowded({ here, why }, wanted, language) {
-  if (!here && !why) return "";
-  const count = { en: `${here} idle`, zh: `${here} 个空闲客户端` }[language];
-  if (!why || here >= wanted) return count;
-  return count +
-    { en: `; no more: ${why}`, zh: `；再多不行：${why}` }[language];
+function describeCalls({ makesOwnCalls, calls }, language) {
+  if (!makesOwnCalls) return { en: "Deno’s", zh: "Deno 调用" }[language];
+  if (calls === null) return UNKNOWN;
+  const count = calls < 100
+    ? calls.toFixed(1)
+    : Math.round(calls).toLocaleString(language);
+  return { en: `${count} calls`, zh: `${count} 次调用` }[language];
 }
 
-/** Of predictions, after the scene.
- * @param {string} script @param {Who | "both"} guess
- * @param {Partial<Record<Who, number>>} waits
- * @param {Record<Who, number>} asked @param {Language} language */
-export function verdict(script, guess, waits, asked, language) {
-  const { A, B } = waits;
-  const en = language === "en";
-  if (A === undefined || B === undefined) {
-    return en ? `${script}: the scene was cut short` : `${script}：没演完`;
-  }
-  const first = asked.A + A < asked.B + B ? "A" : "B";
-  const [a, b] = [duration(A, language), duration(B, language)];
-  const right = guess === first;
-  return en
-    ? `${script}: ${first} was answered first${
-      right ? ", as you said" : `, not ${guess}`
-    }. A waited ${a}, B ${b}.`
-    : `${script}：先得到回答的是 ${first}，${
-      right ? "你猜对了" : `不是 ${guess}`
-    }。A 等了 ${a}，B 等了 ${b}。`;
+/** @param {number | null} us */
+function describeCpu(us) {
+  if (us === null) return UNKNOWN;
+  if (us < 999.5) return `${Math.round(us)} µs CPU`;
+  const digits = us < 9995 ? 1 : 0;
+  return `${(us / 1000).toFixed(digits)} ms CPU`;
 }
 
-/** Of a question: how many have answered it, and which have not.
- * @param {Who} who @param {number} answered @param {string[]} waits
+/** How many idle clients one model has, and why no more.
+ * @param {ModelUpdate["idle"]} idle
+ * @param {number} wanted
  * @param {Language} language */
-export function sum(who, answered, waits, language) {
-  if (language === "zh") {
-    const rest = waits.length ? `；还在等：${waits.join("、")}` : "";
-    return `${answered} 个模型回答了 ${who}${rest}`;
+export function describeIdle({ connected, reason }, wanted, language) {
+  if (!connected && !reason) return "";
+  const count = {
+    en: `${connected} idle`,
+    zh: `${connected} 个空闲客户端`,
+  }[language];
+  if (!reason || connected >= wanted) return count;
+  const limit = {
+    en: `; no more: ${reason}`,
+    zh: `；再多不行：${reason}`,
+  }[language];
+  return count + limit;
+}
+
+/** Whether a prediction was right.
+ * @param {object} prediction
+ * @param {string} prediction.script
+ * @param {ClientId} prediction.guess the client that is answered first
+ * @param {Partial<Record<ClientId, number>>} prediction.waits in ms
+ * @param {Record<ClientId, number>} prediction.asked when each asked, in ms
+ * @param {Language} language */
+export function describeVerdict({ script, guess, waits, asked }, language) {
+  if (waits.A === undefined || waits.B === undefined) {
+    return {
+      en: `${script}: the scene was cut short`,
+      zh: `${script}：没演完`,
+    }[language];
   }
-  const rest = waits.length ? `; it still waits at ${waits.join(", ")}` : "";
+  const first = asked.A + waits.A < asked.B + waits.B ? "A" : "B";
+  const a = duration(waits.A, language);
+  const b = duration(waits.B, language);
+  const verdict = guess === first
+    ? { en: ", as you said", zh: "，你猜对了" }
+    : { en: `, not ${guess}`, zh: `，不是 ${guess}` };
+  return {
+    en: `${script}: ${first} was answered first${verdict.en}.` +
+      ` A waited ${a}, B ${b}.`,
+    zh: `${script}：先得到回答的是 ${first}${verdict.zh}。` +
+      `A 等了 ${a}，B 等了 ${b}。`,
+  }[language];
+}
+
+/** How many models have answered a client's question, and which have not.
+ * @param {object} answers
+ * @param {ClientId} answers.client
+ * @param {number} answers.answered how many have answered
+ * @param {string[]} answers.waiting the scripts that have not
+ * @param {Language} language */
+export function describeAnswers({ client, answered, waiting }, language) {
   const models = answered === 1 ? "1 model" : `${answered} models`;
-  return `${who} was answered by ${models}${rest}`;
+  const answer = {
+    en: `${client} was answered by ${models}`,
+    zh: `${answered} 个模型回答了 ${client}`,
+  }[language];
+  if (!waiting.length) return answer;
+  const rest = {
+    en: `; it still waits at ${waiting.join(", ")}`,
+    zh: `；还在等：${waiting.join("、")}`,
+  }[language];
+  return answer + rest;
 }
 
-/** What the state is called on its own.
- * @param {import("../../models/states.js").State} state @param {Language} language */
-export const legend = (state, language) => STATES[state].legend[language];
-
-/** Errors of the server in the reader's language, where they are common.
- * @param {string} error @param {Language} language */
-export function told(error, language) {
+/** What the server has said about a command, in the reader's language where the
+ * error is a common one.
+ * @param {string} error
+ * @param {Language} language */
+export function translateError(error, language) {
   if (language === "en") return error;
   return error
     .replace(/^([AB]) is not connected$/, "$1 还没有连接")
     .replace(/^([AB]) is connected already$/, "$1 已经连上了")
     .replace(/^([AB]) waits already$/, "$1 已经在等了")
-    .replace(
-      /^the kernel’s queue of connections is full$/,
-      "内核的连接队列满了",
-    )
-    .replace(/^all (\d+) threads are taken$/, "$1 个线程都占用了")
     .replace(/^nobody is idle$/, "没有空闲客户端")
     .replace(
       /^(\d+) idle clients at every model.*?(\d+) descriptors$/,

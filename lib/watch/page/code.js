@@ -1,0 +1,175 @@
+/** The code of one script, with the lines marked in which its threads are. */
+// @ts-check
+/// <reference lib="dom" />
+import { sendCommand } from "./connection.js";
+import { byId, element, setAttribute, setText } from "./dom.js";
+import { latest } from "./latest.js";
+import { settings } from "./settings.js";
+import { joinHint } from "./text.js";
+import { view } from "./time.js";
+
+/**
+ * @import { ClientRole, Hello, SourcePosition } from "../messages.ts"
+ * @typedef {Hello["models"][number]} HelloModel
+ */
+
+const code = byId("code");
+const list = byId("lines");
+const calls = byId("calls");
+
+/** @type {HelloModel | undefined} */
+let model; // whose code is shown
+/** @type {HTMLElement | undefined} */
+let button; // that has shown it
+/** @type {HTMLElement[]} */
+let rows = []; // one for each line of its source
+let followedLine = -1; // that was scrolled to
+
+/**
+ * Shows the code of a model, or hides it if it is shown.
+ * @param {HelloModel} pressed
+ * @param {HTMLElement} pressedButton says whether the code is shown
+ */
+export function toggleCode(pressed, pressedButton) {
+  if (model === pressed) {
+    closeCode();
+    return;
+  }
+  forgetCode();
+  openCode(pressed, pressedButton);
+}
+
+/** @param {HelloModel} opened
+ * @param {HTMLElement} openedButton */
+async function openCode(opened, openedButton) {
+  model = opened;
+  button = openedButton;
+  button.setAttribute("aria-expanded", "true");
+  code.hidden = false;
+  sendCommand({ type: "open", script: model.script });
+  translateCode();
+  setText(calls, "");
+  list.replaceChildren();
+  const response = await fetch(`/source/${opened.script}`);
+  if (!response.ok) return;
+  const source = await response.text();
+  if (model !== opened) return; // another one was opened meanwhile
+  rows = sourceRows(source);
+  list.replaceChildren(...rows);
+  list.scrollTop = 0;
+  showPositions();
+}
+
+/** Hides the code, if it is shown. */
+export function closeCode() {
+  const opener = button;
+  if (!opener) return;
+  forgetCode();
+  sendCommand({ type: "open", script: null });
+  opener.focus();
+}
+
+/** Hides the code of a script that the server may not have any more. */
+export function forgetCode() {
+  button?.setAttribute("aria-expanded", "false");
+  model = undefined;
+  button = undefined;
+  rows = [];
+  code.hidden = true;
+}
+
+/** Asks for the positions in the open script: a new connection has none. */
+export function reopenCode() {
+  if (model) sendCommand({ type: "open", script: model.script });
+}
+
+/** Shows the words above the code in the chosen language. */
+export function translateCode() {
+  const { language } = settings;
+  const port = model && latest.update?.models[model.script]?.port;
+  setText(byId("code-name"), model?.script ?? "");
+  setText(byId("code-canteen"), model?.canteen[language] ?? "");
+  setText(byId("code-join"), port ? joinHint(port, language) : "");
+}
+
+/** One row for each line; comments look softer.
+ * @param {string} source */
+function sourceRows(source) {
+  let isBlockComment = false;
+  return source.trimEnd().split("\n").map((line) => {
+    isBlockComment ||= line.startsWith("/**");
+    if (isBlockComment) {
+      isBlockComment = !line.includes("*/");
+      return element("li", { class: "comment" }, line || " ");
+    }
+    const start = /\/\/ .*$/.exec(line)?.index ?? line.length;
+    const row = element("li", {}, line.slice(0, start));
+    const comment = line.slice(start);
+    if (comment) row.append(element("span", { class: "comment" }, comment));
+    if (!line) row.append(" "); // or it would have no height
+    return row;
+  });
+}
+
+/** What is known of a line: the strongest kind of its positions, the clients
+ * whose threads are there, and how many threads of idle clients.
+ * @typedef {{ kind: SourcePosition["kind"], clients: Set<ClientRole>,
+ *   idle: number }} LineState */
+
+const KINDS = ["last", "promised", "in"]; // from weak to strong
+
+/** @param {SourcePosition[]} positions */
+function lineStates(positions) {
+  /** @type {Map<number, LineState>} */
+  const states = new Map();
+  for (const { line, thread, kind } of positions) {
+    const state = states.get(line) ?? { kind, clients: new Set(), idle: 0 };
+    states.set(line, state);
+    if (KINDS.indexOf(kind) > KINDS.indexOf(state.kind)) state.kind = kind;
+    if (thread === "idle") state.idle++;
+    else if (thread) state.clients.add(thread);
+  }
+  return states;
+}
+
+/** The clients of a line, as they stand behind it.
+ * @param {LineState} state */
+function clientNames({ clients, idle }) {
+  const names = /** @type {string[]} */ ([...clients].sort());
+  if (idle) names.push(`${idle} …`);
+  return names.join(" ") || undefined;
+}
+
+/** Marks the lines in which the threads are, and shows the latest calls. */
+export function showPositions() {
+  if (!model || !rows.length) return;
+  const update = latest.update?.models[model.script];
+  const positions = update?.positions ?? [];
+  const states = lineStates(positions);
+  for (const [index, row] of rows.entries()) {
+    const state = states.get(index + 1);
+    const isCurrent = state?.kind === "in";
+    setAttribute(row, "data-position", state?.kind);
+    setAttribute(row, "data-clients", state && clientNames(state));
+    setAttribute(row, "aria-current", isCurrent ? "true" : undefined);
+  }
+  const position = positions.find(({ kind }) => kind === "in") ?? positions[0];
+  if (position) followLine(position.line);
+  if (!view.isLive) return; // in a pause the calls can be read
+  const text = (update?.calls ?? []).join("\n");
+  if (calls.textContent !== text) {
+    calls.textContent = text;
+    calls.scrollTop = calls.scrollHeight;
+  }
+}
+
+/** Scrolls to a line, if it is another one than before and not in sight.
+ * @param {number} line */
+function followLine(line) {
+  if (line === followedLine || line < 1) return;
+  followedLine = line;
+  const top = rows[line - 1].offsetTop - list.offsetTop;
+  const isInSight = top > list.scrollTop &&
+    top < list.scrollTop + list.clientHeight - 40;
+  if (!isInSight) list.scrollTop = top - list.clientHeight / 2;
+}

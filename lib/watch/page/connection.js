@@ -1,0 +1,40 @@
+/** The WebSocket to the server of the page, opened again whenever it closes. */
+// @ts-check
+/// <reference lib="dom" />
+import { showNotice } from "./notice.js";
+import { settings } from "./settings.js";
+import { LOST } from "./text.js";
+
+/** @import { Command, Message } from "../messages.ts" */
+
+// In ms, until the page tries again.
+const SHORTEST_RETRY = 250;
+const LONGEST_RETRY = 2000;
+
+/** @type {WebSocket | undefined} */
+let socket;
+let retry = SHORTEST_RETRY;
+
+/** @param {(message: Message) => void} onMessage */
+export function connect(onMessage) {
+  socket = new WebSocket(`ws://${location.host}/live`);
+  socket.addEventListener("open", () => {
+    retry = SHORTEST_RETRY;
+    showNotice("");
+  });
+  socket.addEventListener("message", ({ data }) => onMessage(JSON.parse(data)));
+  socket.addEventListener("close", () => {
+    showNotice(LOST[settings.language], { stays: true });
+    document.body.classList.add("lost");
+    setTimeout(() => connect(onMessage), retry);
+    retry = Math.min(retry * 1.5, LONGEST_RETRY);
+  });
+}
+
+/** Sends a command, or drops it while there is no connection.
+ * @param {Command} command */
+export function sendCommand(command) {
+  if (socket?.readyState === WebSocket.OPEN) {
+    socket.send(JSON.stringify(command));
+  }
+}
