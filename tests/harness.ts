@@ -4,7 +4,7 @@
  */
 import { assert } from "@std/assert";
 import { getAvailablePort } from "@std/net";
-import { connect } from "../lib/connection.ts";
+import { connect, send } from "../lib/connection.ts";
 import { memory as memoryOf } from "../lib/observe.ts";
 import { cpuTime as cpuTimeOf, startProcess } from "../lib/process.ts";
 import {
@@ -14,7 +14,8 @@ import {
 } from "../lib/recorded.ts";
 import { deadline, pause as realPause } from "../lib/time.ts";
 
-export { connect, reset, send } from "../lib/connection.ts";
+export { connect, send };
+export { reset } from "../lib/connection.ts";
 export { sockets, stat } from "../lib/observe.ts";
 
 const needed = ["net", "run", "read", "ffi", "env", "sys"] as const;
