@@ -202,10 +202,11 @@ const changed = await git.output().then(
   ({ stdout }) => new TextDecoder().decode(stdout),
   () => "", // no git
 );
-for (const file of changed.trim().split("\n")) {
-  if (file) console.log(`not tested while it is being changed: ${file}`);
-}
 const untouched = (name: string) => !changed.includes(`exercises/${name}.ts`);
+for (const name of Object.keys(exercises)) {
+  if (untouched(name)) continue;
+  console.log(`not tested while it is being changed: exercises/${name}.ts`);
+}
 
 /** A copy of the exercises in a folder of its own, removed with the object. */
 async function copy() {
