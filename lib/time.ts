@@ -10,6 +10,11 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** `0.2 ms`, `653 ms`: decimals only below 10 ms. */
+export function formatMs(ms: number, decimals = 1): string {
+  return `${ms.toFixed(ms < 10 ? decimals : 0)} ms`;
+}
+
 /** What the promise resolves to; rejects if that takes longer than so many ms. */
 export async function deadline<T>(
   promise: Promise<T>,
@@ -23,9 +28,4 @@ export async function deadline<T>(
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** `0.2 ms`, `653 ms`: decimals only below 10 ms. */
-export function formatMs(ms: number, decimals = 1): string {
-  return `${ms.toFixed(ms < 10 ? decimals : 0)} ms`;
 }
