@@ -15,13 +15,22 @@ import {
   type Row,
   slope,
 } from "./results.ts";
+import { here } from "./servers.ts";
 
-// Each picture brings its own background: a page does not tell a picture which
-// it has, and the reader's system, which does, may be of another opinion.
-const [paper, ink, faint, line] = ["#ffffff", "#1f2328", "#59636e", "#d1d9e0"];
-const dark = { [paper]: "#0d1117", [ink]: "#e6edf3", [faint]: "#9198a1" };
+// Each picture has a background of its own: it cannot know that of the page, which
+// may be light although the reader's system is dark.
+const paper = "#ffffff";
+const ink = "#1f2328";
+const faint = "#59636e";
+const line = "#d1d9e0";
+const dark = {
+  [paper]: "#0d1117",
+  [ink]: "#e6edf3",
+  [faint]: "#9198a1",
+  [line]: "#30363d",
+};
 const style = `<style>@media (prefers-color-scheme: dark) {${
-  Object.entries({ ...dark, [line]: "#30363d" }).map(([light, dark]) =>
+  Object.entries(dark).map(([light, dark]) =>
     `[fill="${light}"]{fill:${dark}}[stroke="${light}"]{stroke:${dark}}`
   ).join("")
 }}</style>`;
@@ -68,6 +77,7 @@ const config: TopLevelSpec["config"] = {
 
 type Layers = Extract<TopLevelSpec, { layer: unknown }>["layer"];
 
+/** Draws a chart, and adds the colours of a dark page. */
 async function svg(spec: TopLevelSpec): Promise<string> {
   const view = new View(parse(compile({ ...spec, config }).spec), {
     renderer: "none",
@@ -77,7 +87,7 @@ async function svg(spec: TopLevelSpec): Promise<string> {
   return text.replace(/<svg [^>]*>/, (head) => head + style) + "\n";
 }
 
-// Names of programs and of system calls are what they are in any language.
+// Names of programs and of system calls are not translated.
 const english = {
   cores: "cores",
   title: {
@@ -87,8 +97,8 @@ const english = {
   less: "CPU time of the server, µs a request: less is better",
   ours: "this collection",
   theirs: "others",
-  // An echo has nothing to parse; and where all are active, epoll, which is told
-  // of each of them, costs more than to look at the whole list.
+  // Of the echo it is no floor: where all connections are active, select and poll
+  // can cost less than epoll.
   floor: {
     http: "the floor: epoll in C, nothing parsed",
     echo: "epoll in C",
@@ -149,6 +159,7 @@ const chinese: typeof english = {
 const languages = { "": english, ".zh-CN": chinese };
 type Words = typeof english;
 
+/** Where and when a part was measured, in two lines. */
 function about(
   { machine, versions, runs }: Results,
   part: Part,
@@ -171,7 +182,7 @@ function bars(
   const values = rows.filter((row) => row.connections > 1).map((row) => ({
     ...cpu(row),
     label: row.label,
-    who: row.ours ? words.ours : words.theirs,
+    whose: row.ours ? words.ours : words.theirs,
     text: cpu(row)?.median.toFixed(1),
   }));
   const base = rows.find((row) => floor(rows, row) === row);
@@ -203,7 +214,7 @@ function bars(
     axis: { title: null, ticks: false, domain: false, labelPadding: 8 },
   } as const;
   const color = {
-    field: "who",
+    field: "whose",
     type: "nominal",
     scale: { domain: [words.ours, words.theirs], range: [ours, theirs] },
     legend: { title: null, orient: "bottom", symbolType: "square" },
@@ -247,7 +258,7 @@ function bars(
   };
 }
 
-// Who waits alike has one colour, whatever it is written in.
+// Servers that wait in the same call have one colour, in any language.
 const ways = {
   blocking: "#0c96a8",
   nonblocking: "#868e96",
@@ -277,13 +288,18 @@ function curves(
   );
   const called = (way: Way) =>
     (words.ways as Partial<Record<Way, string>>)[way] ?? way;
+  const [deno, python, c] = words.languages;
+  const languageOf = (row: Row) => {
+    if (row.ours) return deno;
+    return row.name === "c-echo" ? c : python;
+  };
   const values = rows.flatMap((row) =>
     levels([row]).map((idle) => ({
       idle,
       cpu: cpu(row, idle)?.median,
       label: row.label,
       way: called(way(row)),
-      language: words.languages[row.ours ? 0 : row.name === "c-echo" ? 2 : 1],
+      language: languageOf(row),
     }))
   );
   const shown = (Object.keys(ways) as Way[]).filter((one) =>
@@ -300,9 +316,9 @@ function curves(
   const ended: Layers = ends.length && !linear
     ? [
       {
-        data: { values: ends.map(({ end }) => ({ at: end!.end })) },
+        data: { values: ends.map(({ end }) => ({ idle: end!.end })) },
         mark: { type: "rule", color: faint, strokeDash: [4, 3] },
-        encoding: { x: { field: "at", type: "quantitative" } },
+        encoding: { x: { field: "idle", type: "quantitative" } },
       },
       {
         data: { values: [{}] },
@@ -320,7 +336,7 @@ function curves(
       },
     ]
     : [];
-  // Where the axis is marked, with room between the marks.
+  // The marks of the axis: between 5000 and the last there is no room for more.
   const marked = levels(rows).filter((n, i, { length }) =>
     n < 5000 || i === length - 1
   );
@@ -345,14 +361,14 @@ function curves(
   const x = {
     field: "idle",
     type: "quantitative",
-    // symlog: a logarithm that has a place for nought.
+    // symlog: a logarithm that has a place for zero.
     scale: linear
       ? { type: "linear" as const, nice: false }
       : { type: "symlog" as const, constant: 30, nice: false },
     axis: {
       title: words.idle,
       values: linear ? undefined : marked,
-      labelExpr: "format(datum.value, ',')", // as they are, not as 9e+2
+      labelExpr: "format(datum.value, ',')", // 900, and not 9e+2
       labelOverlap: linear,
     },
   } as const;
@@ -376,7 +392,7 @@ function curves(
     },
     legend: { title: words.waits, symbolType: "circle" },
   } as const;
-  // Two slopes where there are two: what is looked at must first be fetched.
+  // Two slopes: with more connections, fewer of them fit into the CPU's cache.
   const list = rows.find(({ name }) => name === "poll");
   const each = [...new Set([900, levels(list ? [list] : []).at(-1) ?? 0])]
     .map((n) => [n, list && slope(list, n)] as const)
@@ -423,7 +439,7 @@ function curves(
   };
 }
 
-/** Writes the charts of what was measured, in each language; their paths. */
+/** Writes the charts of what was measured, by language; returns their paths. */
 export async function draw(
   results: Results,
   folder: string,
@@ -448,11 +464,10 @@ export async function draw(
 }
 
 if (import.meta.main) {
-  const path = (name: string) =>
-    decodeURIComponent(new URL(name, import.meta.url).pathname);
-  const [file, folder] = Deno.args[0] === "last"
-    ? ["last/results.json", "last"]
-    : ["results.json", "../docs"];
-  const results: Results = JSON.parse(await Deno.readTextFile(path(file)));
-  console.log((await draw(results, path(folder))).join("\n"));
+  const last = Deno.args[0] === "last"; // the last quick or narrowed run
+  const file = here(last ? "last/results.json" : "results.json");
+  const results: Results = JSON.parse(await Deno.readTextFile(file));
+  console.log(
+    (await draw(results, here(last ? "last" : "../docs"))).join("\n"),
+  );
 }

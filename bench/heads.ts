@@ -1,10 +1,10 @@
-/** What a server is asked over HTTP, in heads of several sizes. */
+/** Heads of HTTP requests, in several sizes. */
 
 const head = (...lines: string[]) => [...lines, "", ""].join("\r\n");
 const line = "GET / HTTP/1.1";
 const host = "Host: 127.0.0.1:8080";
 
-/** As Chromium 156 sends it, without a cookie. */
+/** The head that Chromium 156 sends, without a cookie. */
 export const CHROMIUM = head(
   line,
   host,
@@ -23,10 +23,10 @@ export const CHROMIUM = head(
   "Accept-Language: en-US,en;q=0.9",
 );
 
-/** The least that can be said. */
+/** The shortest head there can be. */
 export const SHORT = head(line, host);
 
-/** With cookies that many an old site sets. */
+/** A head with as many cookies as an old site may have set. */
 export const COOKIES = head(
   ...CHROMIUM.trimEnd().split("\r\n"),
   "Cookie: " +

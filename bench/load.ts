@@ -1,34 +1,35 @@
 /**
- * The client of the benchmark: keeps many connections busy, one request out on
- * each, and checks every byte that comes back. Given a plan as JSON, prints a
- * line of JSON for each number of idle connections in it.
+ * The client of the benchmark: keeps many connections busy, with one request
+ * unanswered on each, and checks every byte of the replies. Takes a plan as JSON,
+ * and prints a line of JSON for each number of idle connections in the plan.
  *
- * It must cost less than any server it measures. So it calls libc as the models
- * do, and compares a reply with what it has to be in words of 32 bits.
+ * The client must cost less than any server that it measures. So it calls libc as
+ * the models do, and compares replies in words of 32 bits.
  */
 import { fail, libc, say, strerror } from "../util.ts";
 
 export interface Plan {
   protocol: "echo" | "http";
-  /** The head of each request over HTTP, and how many are sent at once. */
+  /** The head of each request over HTTP. */
   head: string;
+  /** How many requests are sent at once. */
   pipelined: number;
   port: number;
-  /** The server's process: its clock is read where ours is. */
+  /** The server's process, whose CPU clock is read. */
   pid: number;
-  /** Connections that always have a request out. */
+  /** How many connections always have a request unanswered. */
   connections: number;
   /** Whether each of them is closed after one reply, and made anew. */
   close: boolean;
-  /** Beside these, connections that have been answered once, and keep still. */
+  /** How many connections are idle after one reply: measured in this order. */
   idle: number[];
-  /** Seconds before measuring: the server's, and ours, to be compiled. */
+  /** For how many seconds nothing is measured, until all code is compiled. */
   warm: number;
-  /** Seconds that are measured. */
+  /** For how many seconds is measured. */
   seconds: number;
 }
 
-/** Said in place of `Measured` when a server takes no more idle connections. */
+/** Printed in place of `Measured` when a server takes no more connections. */
 export interface End {
   /** How many connections it did take. */
   end: number;
@@ -38,14 +39,14 @@ export interface End {
 export interface Measured {
   idle: number;
   requests: number;
-  /** Requests since the first connection, those of the warming included. */
+  /** Requests since the first connection, also those that were not measured. */
   total: number;
   seconds: number;
   /** CPU time of the server process, in seconds. */
   cpu: number;
-  /** Of these seconds, the share that the server ran or waited for its core. */
+  /** In which share of the seconds the server ran, or waited for its core. */
   busy: number;
-  /** The share that we waited for ours, because something else ran there. */
+  /** In which share this client waited for its core, where something else ran. */
   held: number;
   /** Latencies in µs. */
   p50: number;
@@ -93,13 +94,14 @@ const EPOLLIN = 1;
 function check(call: string, result: number): number {
   if (result !== -1) return result;
   const errno = new Deno.UnsafePointerView(sys.__errno_location()!).getInt32();
-  lost(`${call}: ${strerror(errno)}`);
+  stop(`${call}: ${strerror(errno)}`);
 }
 
-let answered = 0; // connections, while more and more of them are opened
+/** How many connections were answered, while more are opened; 0 otherwise. */
+let answered = 0;
 
-/** It does not go on: while connections are added, that is a result as well. */
-function lost(why: string): never {
+/** Ends the client; while connections are opened, how many there are is printed. */
+function stop(why: string): never {
   if (!answered) fail(why);
   say(JSON.stringify({ end: answered, why } satisfies End));
   Deno.exit(0);
@@ -108,13 +110,15 @@ function lost(why: string): never {
 // ------------------------------------------------------------- connections
 
 const most = plan.connections + Math.max(...plan.idle);
-const fds = new Int32Array(most); // by slot
-const sentAt = new Float64Array(most);
-const numbers = new Int32Array(most); // of the request that is out
-const pieces: (Uint8Array | undefined)[] = []; // of a reply, by slot
+// Each connection has a slot: an index of these four.
+const fds = new Int32Array(most);
+const sendTimes = new Float64Array(most); // of the last request
+const numbers = new Int32Array(most); // of the last request
+const pieces: (Uint8Array | undefined)[] = []; // of a reply that is not whole
 
 const epfd = check("epoll_create1", sys.epoll_create1(0));
-const WORDS = Deno.build.arch === "x86_64" ? 3 : 4; // see epoll_http.ts
+// struct epoll_event in words of 32 bits: see epoll.ts.
+const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const MAX_EVENTS = 64;
 const ready = new Uint32Array(MAX_EVENTS * WORDS);
 const event = new Uint32Array(WORDS);
@@ -125,8 +129,8 @@ server.setUint16(0, AF_INET, true);
 server.setUint16(2, plan.port);
 server.setUint32(4, 0x7f000001);
 
-// A connection that we close keeps its port for a minute. All of 127.0.0.0/8 is
-// this machine, and each address has ports of its own.
+// A connection that the client closes keeps its port for a minute. All addresses
+// of 127.0.0.0/8 are this machine's, and each has ports of its own.
 const source = new DataView(new ArrayBuffer(16));
 source.setUint16(0, AF_INET, true);
 const one = new Int32Array([1]);
@@ -152,27 +156,28 @@ const encode = (text: string) => new TextEncoder().encode(text);
 const inbox = new Int32Array(4096);
 const bytes = new Uint8Array(inbox.buffer);
 
-// What a reply has to be, and which of its bits count: not those of a date, and
-// not those behind its end. To an echo, number and slot are added as we go.
+// What a reply has to be, and which of its bits are compared: not those of a date,
+// and not those after its end. An echo begins with the slot and the number of the
+// request.
 let expected = new Int32Array(16).map((_, i) => Math.imul(i, 0x9e3779b1));
-let counts = new Int32Array(16).fill(-1);
+let compared = new Int32Array(16).fill(-1);
 let length = 64;
 const outgoing = plan.protocol === "echo"
   ? new Uint8Array(expected.buffer)
   : encode(plan.head.repeat(plan.pipelined));
 if (plan.protocol === "http") length = 0; // learned from the first reply
 
-function request(slot: number, at: number) {
-  sentAt[slot] = at;
+function request(slot: number, now: number) {
+  sendTimes[slot] = now;
   if (plan.protocol === "echo") {
     expected[0] = slot;
     expected[1] = ++numbers[slot];
   }
   const n = sys.send(fds[slot], outgoing, outgoing.length, MSG_DONTWAIT);
-  if (check("send", n) !== outgoing.length) lost("send: cut short");
+  if (check("send", n) !== outgoing.length) stop("send: cut short");
 }
 
-/** Whether the reply is whole, when `n` bytes came. A wrong one ends it all. */
+/** Whether the reply is whole, now that `n` bytes came; stops if it is wrong. */
 function reply(slot: number, n: number): boolean {
   if (n !== length || pieces[slot]) return piece(slot, n);
   if (plan.protocol === "echo") {
@@ -180,16 +185,17 @@ function reply(slot: number, n: number): boolean {
     expected[1] = numbers[slot];
   }
   for (let i = 0; i < expected.length; i++) {
-    if ((inbox[i] ^ expected[i]) & counts[i]) return piece(slot, n);
+    if ((inbox[i] ^ expected[i]) & compared[i]) return piece(slot, n);
   }
   return true;
 }
 
+/** The same for a reply that came in pieces, or is the first of all. */
 function piece(slot: number, n: number): boolean {
   if (n <= 0) {
-    // What it said before it left tells more than that it left.
+    // What the server has sent before it closed the connection may say why.
     const said = new TextDecoder().decode(pieces[slot]).trim();
-    if (check(said || "recv", n) === 0) lost(said || "the server hung up");
+    if (check(said || "recv", n) === 0) stop(said || "the server hung up");
   }
   const before = pieces[slot] ?? new Uint8Array(0);
   const data = new Uint8Array(before.length + n);
@@ -197,7 +203,7 @@ function piece(slot: number, n: number): boolean {
   data.set(bytes.subarray(0, n), before.length);
   pieces[slot] = data;
   const text = new TextDecoder("latin1").decode(data);
-  const wrong = () => lost(`wrong reply: ${JSON.stringify(text)}`);
+  const wrong = () => stop(`wrong reply: ${JSON.stringify(text)}`);
   if (plan.protocol === "echo") {
     const want = new Uint8Array(expected.buffer);
     expected[0] = slot;
@@ -210,7 +216,7 @@ function piece(slot: number, n: number): boolean {
     const head = text.slice(0, end);
     const field = /\r\ncontent-length: 13\r\n/i.test(head);
     if (!head.startsWith("HTTP/1.1 200 ") || !field) wrong();
-    // Pipelined, it has to be the same as often as it was asked for.
+    // Pipelined requests get as many replies, which are all the same.
     const dates = /(?<=\r\ndate: )[^\r]*/gi;
     const once = (head + "Hello, world!").replace(dates, "");
     const all = once.repeat(plan.pipelined);
@@ -219,9 +225,9 @@ function piece(slot: number, n: number): boolean {
     if (undated.length < all.length) return false;
     length = data.length;
     expected = new Int32Array(Math.ceil(length / 4));
-    counts = new Int32Array(expected.length);
+    compared = new Int32Array(expected.length);
     new Uint8Array(expected.buffer).set(data);
-    const mask = new Uint8Array(counts.buffer).fill(255, 0, length);
+    const mask = new Uint8Array(compared.buffer).fill(255, 0, length);
     for (const { index, 0: date } of text.matchAll(dates)) {
       mask.fill(0, index, index + date.length);
     }
@@ -249,7 +255,7 @@ function drive(seconds: number) {
       const got = sys.recv(fds[slot], inbox, inbox.byteLength, MSG_DONTWAIT);
       if (!reply(slot, got)) continue;
       now = performance.now();
-      const took = (now - sentAt[slot]) * 1000;
+      const took = (now - sendTimes[slot]) * 1000;
       histogram[took < 131071 ? took | 0 : 131071]++;
       requests += plan.pipelined;
       total += plan.pipelined;
@@ -262,19 +268,20 @@ function drive(seconds: number) {
   }
 }
 
+/** The latency in µs that this share of the requests did not exceed. */
 function percentile(share: number): number {
   let left = histogram.reduce((a, b) => a + b) * share;
   return histogram.findIndex((count) => (left -= count) <= 0);
 }
 
 const timespec = new BigInt64Array(2);
-/** The process's CPU clock, as clock_getcpuclockid(3) would name it. */
+/** The server's CPU time in seconds. @see clock_getcpuclockid(3) */
 function cpu(): number {
   check("clock_gettime", sys.clock_gettime((~plan.pid << 3) | 2, timespec));
   return Number(timespec[0]) + Number(timespec[1]) / 1e9;
 }
 
-/** Seconds that a thread ran, and those that it waited for a core. */
+/** For how many seconds a thread has run, and has waited for a core. */
 function schedule(pid: number, thread = `${pid}`): [number, number] {
   const [ran, waited] = Deno.readTextFileSync(
     `/proc/${pid}/task/${thread}/schedstat`,
@@ -282,29 +289,33 @@ function schedule(pid: number, thread = `${pid}`): [number, number] {
   return [ran / 1e9, waited / 1e9];
 }
 
-const clocks = () => {
+/** The clocks whose differences are measured, in seconds. */
+function clocks() {
   const threads = [...Deno.readDirSync(`/proc/${plan.pid}/task`)];
   const wanted = threads.map(({ name }) => {
     const [ran, waited] = schedule(plan.pid, name);
     return ran + waited;
   }).reduce((a, b) => a + b);
   return { cpu: cpu(), wanted, held: schedule(Deno.pid)[1] };
-};
+}
 
+/** The server's resident memory in bytes. */
 function rss(): number {
   const rollup = Deno.readTextFileSync(`/proc/${plan.pid}/smaps_rollup`);
   return 1024 * Number(/^Rss: +(\d+)/m.exec(rollup)![1]);
 }
 
-let slots = 0;
-function open(until: number) {
-  for (; slots < until; slots++) {
+let slots = 0; // that are in use
+/** Connects until there are so many connections, and sends a request on each. */
+function open(connections: number) {
+  while (slots < connections) {
     connect(slots);
     request(slots, performance.now());
+    slots++;
   }
 }
 
-/** Waits until each of the newest is answered: it may take long to let them in. */
+/** Waits until each slot from this one on is answered: to accept takes long. */
 function settle(from: number) {
   for (let slot = from; slot < slots; slot++) {
     if (from) answered = slot;
@@ -337,7 +348,7 @@ for (const idle of plan.idle) {
     total,
     seconds,
     cpu: after.cpu - before.cpu,
-    // Of threads that have ended only the process's clock knows.
+    // Threads that have ended are only in the CPU clock of the process.
     busy: Math.max(after.wanted - before.wanted, after.cpu - before.cpu) /
       seconds,
     held: (after.held - before.held) / seconds,

@@ -1,4 +1,4 @@
-/** What a run leaves behind, and what is read out of it. */
+/** The results of a run, the figures that follow from them, and their tables. */
 import type { End, Measured } from "./load.ts";
 import type { Protocol } from "./servers.ts";
 
@@ -15,6 +15,7 @@ export const PARTS = [
 ] as const;
 export type Part = typeof PARTS[number];
 
+/** A server, as it was measured in a part. */
 export interface Row {
   name: string;
   label: string;
@@ -23,12 +24,13 @@ export interface Row {
   connections: number;
   /** One list a round, with an entry for each number of idle connections. */
   rounds: Measured[][];
-  /** System calls a request, where something here counts them. */
+  /** System calls a request, if a program that counts them is installed. */
   syscalls?: number;
-  /** Where this server takes no more connections. */
+  /** How many connections the server takes, if not all. */
   end?: End;
 }
 
+/** How long a script takes to start. */
 export interface Start {
   label: string;
   /** From the start to `listening on`, or to the end of an empty script. */
@@ -60,6 +62,7 @@ export function median(values: number[]): number {
     : (sorted[half - 1] + sorted[half]) / 2;
 }
 
+/** What a figure was in the rounds. */
 export interface Figure {
   median: number;
   min: number;
@@ -75,25 +78,33 @@ export function figure(values: number[]): Figure | undefined {
   };
 }
 
-/** What a row measured at a number of idle connections, by round. */
-const at = (row: Row, idle: number) =>
-  row.rounds.map((round) => round.find((measured) => measured.idle === idle));
+/** What was measured beside so many idle connections, in each round. */
+function byRound(row: Row, idle: number): (Measured | undefined)[] {
+  return row.rounds.map((round) => round.find((m) => m.idle === idle));
+}
 
 /** CPU time a request, in µs. */
-const cost = (measured?: Measured) =>
-  measured && 1e6 * measured.cpu / measured.requests;
+export function cost(measured: Measured): number {
+  return 1e6 * measured.cpu / measured.requests;
+}
 
-const known = <T>(values: (T | undefined)[]) =>
-  values.filter((value) => value !== undefined);
+function known<T>(values: (T | undefined)[]): T[] {
+  return values.filter((value) => value !== undefined);
+}
 
-export const each = (row: Row, of: (m: Measured) => number, idle = 0) =>
-  figure(known(at(row, idle)).map(of));
+/** A figure of a row, beside so many idle connections. */
+function figureOf(row: Row, of: (m: Measured) => number, idle = 0) {
+  return figure(known(byRound(row, idle)).map(of));
+}
 
-export const cpu = (row: Row, idle = 0) => each(row, (m) => cost(m)!, idle);
+/** CPU time a request, in µs, beside so many idle connections. */
+export function cpu(row: Row, idle = 0): Figure | undefined {
+  return figureOf(row, cost, idle);
+}
 
 /**
- * How many times `base` a row costs: the median over the rounds, for two that
- * were measured within seconds of each other share the machine's moods.
+ * How many times `base` a row costs: the median of the quotients of each round,
+ * as what slows the machine down slows both down that are measured in a round.
  */
 export function times(
   row: Row | undefined,
@@ -102,33 +113,38 @@ export function times(
   baseIdle = idle,
 ): number | undefined {
   if (!row || !base) return;
-  const bases = at(base, baseIdle);
+  const bases = byRound(base, baseIdle);
   const ratios = known(
-    at(row, idle).map((measured, round) => {
-      const [a, b] = [cost(measured), cost(bases[round])];
-      return a && b && a / b;
+    byRound(row, idle).map((measured, round) => {
+      const other = bases[round];
+      return measured && other && cost(measured) / cost(other);
     }),
   );
   return ratios.length ? median(ratios) : undefined;
 }
 
 /** The C server that does the same with as many connections. */
-export const floor = (rows: Row[], { protocol, connections }: Row) =>
-  rows.find((row) =>
+export function floor(rows: Row[], { protocol, connections }: Row) {
+  return rows.find((row) =>
     row.name.startsWith("c-") && row.protocol === protocol &&
     row.connections === connections
   );
+}
 
-export const levels = (rows: Row[]) =>
-  [...new Set(rows.flatMap((row) => row.rounds.flat().map((m) => m.idle)))]
-    .sort((a, b) => a - b);
+/** Beside how many idle connections something was measured, in order. */
+export function levels(rows: Row[]): number[] {
+  const all = rows.flatMap((row) => row.rounds.flat().map((m) => m.idle));
+  return [...new Set(all)].sort((a, b) => a - b);
+}
 
-/** Bytes of resident memory a connection, by round. */
-export const memory = (row: Row) =>
-  row.rounds.filter((round) => round.length > 1).map((round) => {
-    const [first, last] = [round[0], round.at(-1)!];
+/** Bytes of resident memory for each connection, by round. */
+function memory(row: Row): number[] {
+  return row.rounds.filter((round) => round.length > 1).map((round) => {
+    const first = round[0];
+    const last = round.at(-1)!;
     return (last.rss - first.rss) / (last.idle - first.idle);
   });
+}
 
 // ------------------------------------------------------------------- tables
 
@@ -152,7 +168,7 @@ const spread = (f?: Figure, digits = 2) =>
   f && `${f.min.toFixed(digits)}–${f.max.toFixed(digits)}`;
 const round = (n?: number) => n === undefined ? undefined : Math.round(n);
 
-function load(rows: Row[]): string {
+function loadTable(rows: Row[]): string {
   return table(
     [
       "",
@@ -171,12 +187,12 @@ function load(rows: Row[]): string {
       cpu(row)?.median.toFixed(2),
       spread(cpu(row)),
       times(row, floor(rows, row))?.toFixed(2),
-      round(each(row, (m) => m.requests / m.seconds)?.median),
-      round(each(row, (m) => m.p50)?.median),
-      round(each(row, (m) => m.p99)?.median),
+      round(figureOf(row, (m) => m.requests / m.seconds)?.median),
+      round(figureOf(row, (m) => m.p50)?.median),
+      round(figureOf(row, (m) => m.p99)?.median),
       row.syscalls?.toFixed(2),
-      percent(each(row, (m) => Math.min(1, m.busy))?.median),
-      percent(each(row, (m) => m.held)?.median),
+      percent(figureOf(row, (m) => Math.min(1, m.busy))?.median),
+      percent(figureOf(row, (m) => m.held)?.median),
     ]),
   );
 }
@@ -185,37 +201,70 @@ const percent = (share?: number) =>
   share === undefined ? undefined : `${Math.round(100 * share)} %`;
 
 /**
- * What each idle connection adds to every request, in ns: with a number of them,
- * or with as many as were measured.
+ * How many ns each idle connection adds to every request, measured with so many
+ * idle connections: by default, with the most.
  */
 export function slope(row: Row, idle = levels([row]).at(-1)!) {
-  const [without, beside] = [cpu(row, 0), cpu(row, idle)];
+  const without = cpu(row, 0);
+  const beside = cpu(row, idle);
   return without && beside && idle
     ? 1000 * (beside.median - without.median) / idle
     : undefined;
 }
 
-function idle(rows: Row[]): string {
-  const one = (rows: Row[]) => {
-    const all = levels(rows);
-    return table(
-      ["", ...all.map((n) => n.toLocaleString("en")), "ns each", "ends at"],
-      rows.map((row) => [
-        row.label + (row.connections === 1 ? ", 1 connection" : ""),
-        ...all.map((n) => {
-          const f = cpu(row, n);
-          return f && `${f.median.toFixed(1)} (${spread(f, 1)})`;
-        }),
-        slope(row)?.toFixed(1),
-        row.end ? `${row.end.end}: ${row.end.why}` : "",
-      ]),
-    );
-  };
-  // Echo beside echo: what HTTP takes to parse is no cost of waiting.
-  const of = (protocol: Protocol) =>
-    rows.filter((row) => row.protocol === protocol);
-  return [one(of("echo")), ...of("http").length ? [one(of("http"))] : []]
-    .join("\n\nThe same over HTTP\n\n");
+function idleTables(rows: Row[]): string {
+  // A table for each protocol: to parse HTTP is not a cost of waiting.
+  const tables = [idleTable(rows.filter((row) => row.protocol === "echo"))];
+  const http = rows.filter((row) => row.protocol === "http");
+  if (http.length) tables.push(idleTable(http));
+  return tables.join("\n\nThe same over HTTP\n\n");
+}
+
+function idleTable(rows: Row[]): string {
+  const all = levels(rows);
+  return table(
+    ["", ...all.map((n) => n.toLocaleString("en")), "ns each", "ends at"],
+    rows.map((row) => [
+      row.label + (row.connections === 1 ? ", 1 connection" : ""),
+      ...all.map((n) => {
+        const f = cpu(row, n);
+        return f && `${f.median.toFixed(1)} (${spread(f, 1)})`;
+      }),
+      slope(row)?.toFixed(1),
+      row.end ? `${row.end.end}: ${row.end.why}` : "",
+    ]),
+  );
+}
+
+function memoryTable(rows: Row[]): string {
+  return table(
+    ["", "bytes/connection", "spread", "KiB without"],
+    rows.map((row) => {
+      const f = figure(memory(row));
+      return [
+        row.label,
+        round(f?.median),
+        spread(f, 0),
+        round((figureOf(row, (m) => m.rss)?.median ?? NaN) / 1024),
+      ];
+    }),
+  );
+}
+
+function startTable(start: Start[]): string {
+  const empty = figure(start[0].ms)?.median;
+  return table(
+    ["", "ms", "spread", "× empty"],
+    start.map(({ label, ms }) => {
+      const f = figure(ms);
+      return [
+        label,
+        f?.median.toFixed(0),
+        spread(f, 0),
+        empty && f && (f.median / empty).toFixed(2),
+      ];
+    }),
+  );
 }
 
 const titles: Record<Part, string> = {
@@ -231,81 +280,65 @@ const titles: Record<Part, string> = {
   start: "From start to `listening on`",
 };
 
+/** The tables of all parts that were measured. */
 export function tables(results: Results): string {
-  const { parts, start } = results;
-  const texts = PARTS.flatMap((part) => {
-    const rows = part === "start" ? undefined : parts[part];
-    if (rows && !rows.length) return [];
-    let text: string;
-    if (part === "start") {
-      if (!start?.length) return [];
-      const empty = figure(start[0].ms)?.median;
-      text = table(
-        ["", "ms", "spread", "× empty"],
-        start.map(({ label, ms }) => {
-          const f = figure(ms);
-          return [
-            label,
-            f?.median.toFixed(0),
-            spread(f, 0),
-            empty && f && (f.median / empty).toFixed(2),
-          ];
-        }),
-      );
-    } else if (!rows) return [];
-    else if (part === "idle") text = idle(rows);
-    else if (part === "memory") {
-      text = table(
-        ["", "bytes/connection", "spread", "KiB without"],
-        rows.map((row) => {
-          const f = figure(memory(row));
-          return [
-            row.label,
-            round(f?.median),
-            spread(f, 0),
-            round((each(row, (m) => m.rss)?.median ?? NaN) / 1024),
-          ];
-        }),
-      );
-    } else text = load(rows);
-    return [`${titles[part]}\n\n${text}`];
-  });
+  const texts: string[] = [];
+  for (const part of PARTS) {
+    const text = tableOf(part, results);
+    if (text) texts.push(`${titles[part]}\n\n${text}`);
+  }
   return texts.join("\n\n");
+}
+
+function tableOf(part: Part, { parts, start }: Results): string {
+  if (part === "start") return start?.length ? startTable(start) : "";
+  const rows = parts[part];
+  if (!rows?.length) return "";
+  if (part === "idle") return idleTables(rows);
+  return part === "memory" ? memoryTable(rows) : loadTable(rows);
 }
 
 // ------------------------------------------------------------------ targets
 
-/** What the models are to reach: what was measured, beside the limit. */
+/** What was measured, and what it is to be: `<= 1.1`. */
+interface Target {
+  what: string;
+  value?: number;
+  limit: string;
+}
+
+/** A table of the targets that were measured: are they met? */
 export function targets({ parts, start }: Results): string {
   const row = (part: Exclude<Part, "start">, name: string) =>
     parts[part]?.find((row) => row.name === name);
   const beside = (
     part: Exclude<Part, "start">,
-    a: string,
-    b: string,
-    limit?: number,
-  ) =>
-    [
-      `${part}: ${a} beside ${b}`,
-      times(row(part, a), row(part, b)),
-      limit ? `<= ${limit}` : "< 1",
-    ] as const;
-  const top = Math.max(0, ...levels(parts.idle ?? []));
-  const crowd = (name: string) =>
-    [
-      `idle: ${name} beside ${top} idle connections, and beside none`,
-      top ? times(row("idle", name), row("idle", name), top, 0) : undefined,
-      "<= 1.1",
-    ] as const;
-  const under = row("http", "c-http");
+    name: string,
+    other: string,
+    limit = "< 1",
+  ): Target => ({
+    what: `${part}: ${name} beside ${other}`,
+    value: times(row(part, name), row(part, other)),
+    limit,
+  });
+  const most = Math.max(0, ...levels(parts.idle ?? []));
+  const besideIdle = (name: string): Target => {
+    const idle = row("idle", name);
+    return {
+      what: `idle: ${name} beside ${most} idle connections, and beside none`,
+      value: most ? times(idle, idle, most, 0) : undefined,
+      limit: "<= 1.1",
+    };
+  };
+  const floor = row("http", "c-http");
   const empty = start && figure(start[0].ms)?.median;
-  const all: (readonly [string, number | undefined, string])[] = [
-    [
-      "http: share of the time that the load keeps C busy",
-      under && undisturbed(under),
-      ">= 0.9",
-    ],
-    beside("http-40", "epoll_http", "c-http", 1.12),
+  const all: Target[] = [
+    {
+      what: "http: share of the time that the load keeps C busy",
+      value: floor && undisturbed(floor),
+      limit: ">= 0.9",
+    },
+    beside("http-40", "epoll_http", "c-http", "<= 1.12"),
     ...(["http", "http-4k", "pipelined", "connections"] as const).flatMap(
       (part) => [
         beside(part, "epoll_http", "nginx"),
@@ -314,44 +347,39 @@ export function targets({ parts, start }: Results): string {
     ),
     beside("echo", "select", "python-select"),
     beside("echo", "poll", "python-poll"),
-    beside("echo", "async", "c-echo", 1.4),
+    beside("echo", "async", "c-echo", "<= 1.4"),
     beside("echo", "async", "asyncio"),
     beside("echo", "io_uring", "c-echo"),
-    crowd("epoll_http"),
-    crowd("io_uring"),
-    ...(start ?? []).slice(1).map(({ label, ms }) =>
-      [
-        `start: ${label} beside an empty script`,
-        empty && (figure(ms)?.median ?? NaN) / empty,
-        "<= 1.5",
-      ] as const
-    ),
+    besideIdle("epoll_http"),
+    besideIdle("io_uring"),
+    ...(start ?? []).slice(1).map(({ label, ms }): Target => ({
+      what: `start: ${label} beside an empty script`,
+      value: empty && (figure(ms)?.median ?? NaN) / empty,
+      limit: "<= 1.5",
+    })),
   ];
-  const measured = all.filter(([, value]) => value !== undefined);
-  return measured.length
-    ? "What we want to reach\n\n" + table(
-      ["", "measured", "wanted", ""],
-      measured.map(([what, value, limit]) => [
-        what,
-        value!.toFixed(2),
-        limit,
-        meets(value!, limit) ? "met" : "MISSED",
-      ]),
-    )
-    : "";
+  const lines: Cell[][] = [];
+  for (const { what, value, limit } of all) {
+    if (value === undefined) continue;
+    const verdict = meets(value, limit) ? "met" : "MISSED";
+    lines.push([what, value.toFixed(2), limit, verdict]);
+  }
+  if (!lines.length) return "";
+  const head = ["", "measured", "wanted", ""];
+  return `What we want to reach\n\n${table(head, lines)}`;
 }
 
 /**
- * How busy the load keeps a server, in the rounds in which it had its own core
- * to itself: in the others it is not the load that is too slow.
+ * How busy the load keeps a server, in the rounds in which nothing else ran on
+ * the load's core: in the others, it is not the load that is too slow.
  */
 function undisturbed(row: Row): number | undefined {
-  const rounds = known(at(row, 0)).filter(({ held }) => held < 0.05);
+  const rounds = known(byRound(row, 0)).filter(({ held }) => held < 0.05);
   return figure(rounds.map(({ busy }) => busy))?.median;
 }
 
 function meets(value: number, limit: string): boolean {
-  const [how, number] = limit.split(" ");
-  if (how === ">=") return value >= Number(number);
-  return how === "<" ? value < Number(number) : value <= Number(number);
+  const [relation, number] = limit.split(" ");
+  if (relation === ">=") return value >= Number(number);
+  return relation === "<" ? value < Number(number) : value <= Number(number);
 }

@@ -1,10 +1,17 @@
-/** Who is measured, and how each is started. */
+/** The servers that are measured, and how each is started. */
+import {
+  type OutputHandlers,
+  type Process,
+  scriptCommand,
+  startProcess,
+} from "../lib/process.ts";
+import { deadline, pause } from "../lib/time.ts";
 import { fail } from "../util.ts";
 
 export type Protocol = "http" | "echo";
 
 export interface Server {
-  /** As `--only` has it. */
+  /** What `--only` calls it. */
   name: string;
   label: string;
   protocol: Protocol;
@@ -12,15 +19,17 @@ export interface Server {
   command: string[];
   /** With how many connections it is measured: some serve only one. */
   connections: number;
-  /** Whether it is measured beside idle connections, as far as it takes them. */
-  crowd: boolean;
+  /** Whether it is measured beside idle connections, as many as it takes. */
+  besideIdle: boolean;
 }
 
-export const here = (path: string) =>
-  decodeURIComponent(new URL(path, import.meta.url).pathname);
+/** The path of a file, given from the folder bench/. */
+export function here(path: string): string {
+  return decodeURIComponent(new URL(path, import.meta.url).pathname);
+}
 
-/** Stands in a command for a port that is free; the file with it is copied. */
-export const PORT = "PORT";
+/** In nginx's command and in its configuration: a port that is free. */
+const PORT = "PORT";
 
 function model(
   script: string,
@@ -33,18 +42,15 @@ function model(
     label: script,
     protocol: http ? "http" : "echo",
     ours: true,
-    command: [
-      Deno.execPath(),
-      "run",
-      "-A",
+    command: scriptCommand(
       here(`../${script}`),
       "--quiet",
       "--port=0",
       ...(http ? [] : ["--echo"]),
       ...flags,
-    ],
+    ),
     connections,
-    crowd: true,
+    besideIdle: true,
   };
 }
 
@@ -55,34 +61,43 @@ function peer(
   command: string[],
   more: Partial<Server> = {},
 ): Server {
-  const crowd = name.startsWith("python");
-  const server = { name, label, protocol, command, crowd };
-  return { ...server, ours: false, connections: 64, ...more };
+  return {
+    name,
+    label,
+    protocol,
+    command,
+    ours: false,
+    connections: 64,
+    besideIdle: false,
+    ...more,
+  };
 }
 
-const python = (way: string) =>
-  peer(
+function python(way: string): Server {
+  return peer(
     way === "asyncio" ? way : `python-${way}`,
-    way === "asyncio" ? "Python asyncio" : `Python ${way}`,
+    `Python ${way}`,
     "echo",
     ["python3", here("peers/echo.py"), way],
+    { besideIdle: way !== "asyncio" },
   );
+}
 
-/** All servers; `c` is the compiled peers/epoll.c, `nginx` a file to be copied. */
-export const all = (c: string): Server[] => [
-  peer("c-http", "C epoll", "http", [c, "http"], { crowd: true }),
-  // Nobody is to be cut off for being idle while we measure what idlers cost.
+/** All servers; `c` is the path of peers/epoll.c once it is compiled. */
+export const allServers = (c: string): Server[] => [
+  peer("c-http", "C epoll", "http", [c, "http"], { besideIdle: true }),
+  // Idle connections are measured: the server must not close them.
   model("epoll_http.ts", ["--timeout=3600"]),
-  peer("deno-serve", "Deno.serve", "http", [
-    Deno.execPath(),
-    "run",
-    "-A",
-    here("peers/deno_serve.ts"),
-  ]),
+  peer(
+    "deno-serve",
+    "Deno.serve",
+    "http",
+    scriptCommand(here("peers/deno_serve.ts")),
+  ),
   peer("node-http", "Node http", "http", ["node", here("peers/node_http.mjs")]),
   peer("nginx", "nginx", "http", ["nginx", PORT]),
 
-  peer("c-echo", "C epoll", "echo", [c, "echo"], { crowd: true }),
+  peer("c-echo", "C epoll", "echo", [c, "echo"], { besideIdle: true }),
   model("blocking.ts", [], 1),
   model("threads.ts"),
   model("nonblocking.ts", ["--interval=0.001"]),
@@ -97,164 +112,165 @@ export const all = (c: string): Server[] => [
   python("poll"),
   python("epoll"),
   python("asyncio"),
-  // Beside blocking.ts, which serves one client at a time.
+  // To compare with blocking.ts, which serves one client at a time.
   peer("c-one", "C epoll, 1 connection", "echo", [c, "echo"], {
     connections: 1,
   }),
 ];
 
-/** A process that is to be gone when we are. */
-const running = new Set<Deno.ChildProcess>();
-let made = "";
-/** A folder that is to be gone as well. */
-export const temp = () =>
-  made ||= Deno.makeTempDirSync({ prefix: "io-models-bench-" });
+let folder = "";
 
-export function cleanUp() {
-  for (const child of running) {
-    try {
-      child.kill("SIGKILL");
-    } catch { /* it has ended already */ }
+/** The path of a temporary folder, which is removed when this script ends. */
+export function temporaryFolder(): string {
+  if (!folder) {
+    folder = Deno.makeTempDirSync({ prefix: "io-models-bench-" });
+    addEventListener("unload", () => {
+      try {
+        Deno.removeSync(folder, { recursive: true });
+      } catch { /* another process has removed it */ }
+    });
   }
-  running.clear();
-  try {
-    if (made) Deno.removeSync(made, { recursive: true });
-  } catch { /* removed already */ }
+  return folder;
 }
 
-// Most systems allow 1024 descriptors, and more to those who ask.
-const WANTED = 20000;
-const RAISE = `ulimit -n ${WANTED} 2>/dev/null || ulimit -n "$(ulimit -Hn)"`;
+// Most systems allow 1024 descriptors, and more to a process that asks.
+const WANTED_DESCRIPTORS = 20_000;
+const RAISE_LIMIT = `ulimit -n ${WANTED_DESCRIPTORS} 2>/dev/null ||
+  ulimit -n "$(ulimit -Hn)"`;
 
-/** Runs a command with as many descriptors as there are, on the given core. */
-export function spawn(command: string[], core?: number): Deno.ChildProcess {
+/** Starts a command with as many descriptors as it may have, on that core. */
+export function spawn(
+  command: string[],
+  core?: number,
+  handlers?: OutputHandlers,
+): Process {
   const pin = core === undefined ? [] : ["taskset", "-c", `${core}`];
-  const child = new Deno.Command("sh", {
-    args: ["-c", `${RAISE}; exec "$@"`, "sh", ...pin, ...command],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
+  const shell = ["sh", "-c", `${RAISE_LIMIT}; exec "$@"`, "sh"];
+  const process = startProcess([...shell, ...pin, ...command], handlers, {
     env: {
-      NO_COLOR: "1",
       DENO_NO_UPDATE_CHECK: "1",
-      // Where some systems keep nginx, out of the way of users.
+      // Some systems keep nginx there, where other users do not look.
       PATH: `${Deno.env.get("PATH")}:/usr/sbin`,
     },
-  }).spawn();
-  running.add(child);
-  child.status.then(() => running.delete(child));
-  return child;
+  });
+  process.closeStdin();
+  return process;
 }
 
-/** What a command prints, and the last line of its complaints. */
-export async function output(command: string[], core?: number) {
-  const { success, stdout, stderr } = await spawn(command, core).output();
-  const text = (data: Uint8Array) => new TextDecoder().decode(data).trim();
-  return {
-    success,
-    stdout: text(stdout),
-    stderr: text(stderr),
-    why: text(stderr).split("\n").at(-1)!,
+/** A command's output, as it comes, and the last line of its stderr. */
+export class Output implements OutputHandlers {
+  stdout = "";
+  stderr = "";
+  onText = (text: string, stream: "stdout" | "stderr") => {
+    this[stream] += text;
   };
+
+  get lastError(): string {
+    return this.stderr.trim().split("\n").at(-1)!;
+  }
 }
 
-export const has = async (program: string) =>
-  (await output(["sh", "-c", `command -v ${program}`])).success;
+/** Runs a command to its end. */
+export async function run(
+  command: string[],
+  core?: number,
+): Promise<{ success: boolean; output: Output }> {
+  const output = new Output();
+  const { success } = await spawn(command, core, output).ended;
+  return { success, output };
+}
 
-export const descriptors = async () =>
-  Number((await output(["sh", "-c", "ulimit -n"])).stdout);
+/** Whether a program is installed. */
+export async function isInstalled(program: string): Promise<boolean> {
+  return (await run(["sh", "-c", `command -v ${program}`])).success;
+}
 
-export interface Running {
+/** How many descriptors a process may have that asks for more. */
+export async function descriptorLimit(): Promise<number> {
+  return Number((await run(["sh", "-c", "ulimit -n"])).output.stdout);
+}
+
+/** A server that listens. */
+export interface RunningServer {
   port: number;
   pid: number;
+  /** Kills it, and waits until it has ended. */
   stop(): Promise<void>;
 }
 
-/** Starts a server, and returns when it listens; throws why it does not. */
+/** Starts a server, and waits until it listens; throws why it does not. */
 export async function start(
   { command }: Server,
   core?: number,
-): Promise<Running> {
-  let port = 0;
-  if (command.includes(PORT)) {
-    const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    port = free.addr.port;
-    free.close();
-    const config = Deno.readTextFileSync(here("peers/nginx.conf"));
-    Deno.writeTextFileSync(
-      `${temp()}/nginx.conf`,
-      config.replace(PORT, `${port}`),
-    );
-    command = ["nginx", "-p", temp(), "-c", "nginx.conf", "-e", "stderr"];
-  }
-  const child = spawn(command, core);
-  const complaints = lastLine(child.stderr);
+): Promise<RunningServer> {
+  const nginxPort = command.includes(PORT) ? freePort() : 0;
+  const output = new Output();
+  const process = spawn(
+    nginxPort ? nginxCommand(nginxPort) : command,
+    core,
+    output,
+  );
   const stop = async () => {
-    if (running.has(child)) child.kill("SIGKILL");
-    await child.status;
+    process.kill();
+    await process.ended;
   };
-  const ended = child.status.then(async () => {
-    throw new Error(await complaints || "it ended before it listened");
+  const ended = process.ended.then(() => {
+    throw new Error(output.lastError || "it ended before it listened");
   });
-  ended.catch(() => {}); // once it listens, nobody waits for this
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("it did not listen")), 15000);
-  });
+  ended.catch(() => {}); // once the server listens, its end is no error
+  // nginx does not say that it listens.
+  const listens = nginxPort
+    ? acceptsConnections(nginxPort)
+    : process.port.catch(() => ended);
   try {
-    const listens = port ? reachable(port) : listening(child.stdout);
-    port = await Promise.race([listens, ended, late]);
-    return { port, pid: child.pid, stop };
+    const listening = Promise.race([listens, ended]);
+    const port = await deadline(listening, PATIENCE, "it did not listen");
+    return { port, pid: process.pid, stop };
   } catch (error) {
     await stop();
     throw error;
-  } finally {
-    clearTimeout(timer);
   }
 }
 
-async function lastLine(stream: ReadableStream<Uint8Array>): Promise<string> {
-  let last = "";
-  const lines = stream.pipeThrough(new TextDecoderStream());
-  for await (const text of lines) {
-    last = (last + text).trimEnd().split("\n").at(-1)!;
-  }
-  return last;
+function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  listener.close();
+  return listener.addr.port;
 }
 
-/** The port in `listening on 127.0.0.1:5666`. What comes later is thrown away. */
-export function listening(stdout: ReadableStream<Uint8Array>): Promise<number> {
-  return new Promise((found) => {
-    let text = "";
-    stdout.pipeThrough(new TextDecoderStream()).pipeTo(
-      new WritableStream({
-        write(chunk) {
-          if (text.length < 4096) text += chunk;
-          const port = /listening on \S*:(\d+)/.exec(text)?.[1];
-          if (port) found(Number(port));
-        },
-      }),
-    );
-  });
+/** The command that starts nginx on that port, with a configuration for it. */
+function nginxCommand(port: number): string[] {
+  const folder = temporaryFolder();
+  const config = Deno.readTextFileSync(here("peers/nginx.conf"));
+  Deno.writeTextFileSync(
+    `${folder}/nginx.conf`,
+    config.replace(PORT, `${port}`),
+  );
+  return ["nginx", "-p", folder, "-c", "nginx.conf", "-e", "stderr"];
 }
 
-async function reachable(port: number): Promise<number> {
-  for (;;) {
+const PATIENCE = 15_000; // ms until a server has to listen
+
+/** Waits until something accepts connections on the port; returns the port. */
+async function acceptsConnections(port: number): Promise<number> {
+  const end = performance.now() + PATIENCE;
+  while (performance.now() < end) {
     try {
       (await Deno.connect({ hostname: "127.0.0.1", port })).close();
       return port;
     } catch {
-      await new Promise((later) => setTimeout(later, 20));
+      await pause(20);
     }
   }
+  throw new Error("it did not listen");
 }
 
-/** The floor, compiled; undefined without a compiler. */
+/** Compiles peers/epoll.c; returns its path, undefined without a compiler. */
 export async function compile(): Promise<string | undefined> {
-  const program = `${temp()}/epoll`;
-  if (!await has("cc")) return;
+  const program = `${temporaryFolder()}/epoll`;
+  if (!await isInstalled("cc")) return;
   const cc = ["cc", "-O2", "-o", program, here("peers/epoll.c")];
-  const { success, stderr } = await output(cc);
-  if (!success) fail(`cannot compile peers/epoll.c: ${stderr}`);
+  const { success, output } = await run(cc);
+  if (!success) fail(`cannot compile peers/epoll.c: ${output.stderr.trim()}`);
   return program;
 }

@@ -2,22 +2,16 @@
  * What is asked of each exercise: every check starts the script as a process
  * and is its client, over real sockets.
  */
-import {
-  connect,
-  cpuTime,
-  pause,
-  reset,
-  type Running,
-  send,
-  sockets,
-  start,
-  stat,
-} from "../tests/harness.ts";
+import { connect, reset, send } from "../lib/connection.ts";
+import { processState, sockets } from "../lib/observe.ts";
+import { cpuTime, scriptCommand } from "../lib/process.ts";
+import { type RecordedProcess, startRecordedServer } from "../lib/recorded.ts";
+import { pause } from "../lib/time.ts";
 
 /** What went wrong, and what the server had printed until then. */
 class Symptom extends Error {
   readonly printed: string;
-  constructor(server: Running, message: string) {
+  constructor(server: RecordedProcess, message: string) {
     super(message);
     this.printed = server.output();
   }
@@ -26,162 +20,167 @@ class Symptom extends Error {
 /** One thing that a server must do. */
 export interface Check {
   title: string;
-  /** What the clients do, and what they then expect. */
+  /** What the server should do, as a sentence without its subject. */
   should: string;
-  /** For those who ask. */
+  /** How one might go about it: shown where --hint is given. */
   hint: string;
-  /** Does it; throws a Symptom if the server does not as it should. */
-  go(server: Running): Promise<void>;
+  /** Talks to the server; throws a Symptom if it does not do what it should. */
+  run(server: RecordedProcess): Promise<void>;
 }
 
 /**
- * Starts the script and tries the check on it. Returns what it did instead, its
- * last words included, or nothing if all is well.
+ * Starts the script and tries the check on it. Returns what the server did
+ * instead, and the last lines that it printed; undefined if all is well.
+ * `command` makes the command that runs a script.
  */
 export async function failure(
   script: string,
   check: Check,
+  command = scriptCommand,
 ): Promise<string | undefined> {
-  let server;
+  let server: RecordedProcess;
   try {
-    server = await start(script);
+    const start = command(script, "--port", "0");
+    server = await startRecordedServer(start, { name: script });
   } catch (error) {
     return `it did not start: ${(error as Error).message.trimEnd()}`;
   }
-  let over: Deno.CommandStatus | undefined;
-  server.status.then((status) => over = status);
   try {
-    await check.go(server);
+    await check.run(server);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    await pause(50); // it may be dying
-    if (ended(server)) over ??= await server.status;
-    const printed = error instanceof Symptom && !over
-      ? error.printed
-      : server.output();
-    const last = printed.trimEnd().split("\n")
-      .filter((line, i, lines) => line !== lines[i - 1]) // "waiting", say
-      .slice(-10);
-    return [
-      over ? `it died, with status ${over.code}` : error.message,
-      "it printed:",
-      ...last.map((line) => `  | ${line.slice(0, 100)}`),
-    ].join("\n");
+    return await describe(server, error);
   } finally {
     await server.stop();
   }
 }
 
+/** What the error says and the server has printed, for the learner. */
+async function describe(server: RecordedProcess, error: Error) {
+  await pause(50); // the server may be about to die
+  let symptom = error.message;
+  let printed = error instanceof Symptom ? error.printed : server.output();
+  if ("ZX".includes(processState(server.pid))) {
+    const { code } = await server.status; // its last words included
+    symptom = `it died, with status ${code}`;
+    printed = server.output();
+  }
+  const lastLines = printed.trimEnd().split("\n")
+    .filter((line, i, lines) => line !== lines[i - 1]) // "waiting", say
+    .slice(-10);
+  return [
+    symptom,
+    "it printed:",
+    ...lastLines.map((line) => `  | ${line.slice(0, 100)}`),
+  ].join("\n");
+}
+
 // ------------------------------------------------------------ what clients do
 
 /** Whether the kernel has the server running, or waiting for a processor. */
-function awake(server: Running): boolean {
-  return state(server) === "R";
-}
-
-/** Whether it has ended: its last words may still be on their way. */
-function ended(server: Running): boolean {
-  return "ZX".includes(state(server));
-}
-
-/** What /proc says it is: running, sleeping, a zombie. See proc(5). */
-function state(server: Running): string {
-  try {
-    return stat(`/proc/${server.pid}`)[0];
-  } catch {
-    return "X"; // there is no such process any more
-  }
+function isAwake(server: RecordedProcess): boolean {
+  return processState(server.pid) === "R";
 }
 
 /**
- * Yields until a client may call it silence: once the server was found asleep at
- * 70 looks, 10 ms apart, however long a busy machine needs for that.
+ * Yields every 10 ms, until the server was found asleep at 70 of these looks,
+ * however long a busy machine needs for that: a server that has done nothing by
+ * then will not do it later.
  */
-async function* patience(server: Running): AsyncGenerator<void> {
-  for (let looks = 0, asleep = 0; asleep < 70 && looks < 1500; looks++) {
+async function* looks(server: RecordedProcess): AsyncGenerator<void> {
+  let asleep = 0;
+  for (let count = 0; asleep < 70 && count < 1500; count++) {
     yield;
     await pause(10);
-    if (!awake(server)) asleep++;
+    if (!isAwake(server)) asleep++;
   }
 }
 
-/** The promise's result; undefined when it takes too long. */
-async function soon<T>(
-  server: Running,
+/** The promise's result; undefined if the server does nothing for it. */
+async function resultOf<T>(
+  server: RecordedProcess,
   promise: Promise<T>,
 ): Promise<T | undefined> {
   let settled = false;
   promise.catch(() => {}).then(() => settled = true);
-  for await (const _ of patience(server)) if (settled) return await promise;
+  for await (const _ of looks(server)) {
+    if (settled) return await promise;
+  }
 }
 
-/** Waits until the server has printed that. */
-async function printed(server: Running, pattern: string, else_: string) {
-  const seen = server.until(pattern).then(() => true, () => false);
-  if (!await soon(server, seen)) throw new Symptom(server, else_);
+/** Waits until the server has printed the text. */
+async function expectPrinted(
+  server: RecordedProcess,
+  text: string,
+  symptom: string,
+) {
+  const printed = server.until(text).then(() => true, () => false);
+  if (!await resultOf(server, printed)) throw new Symptom(server, symptom);
 }
 
-/** A client that says something and expects the answer. */
-async function ask(
-  server: Running,
+/**
+ * Sends a text and expects the answer: `typed` if that is given, as somebody
+ * types it into the server's terminal. `client`: what the client is called.
+ */
+async function expectAnswer(
+  server: RecordedProcess,
   conn: Deno.Conn,
-  who: string,
+  client: string,
   text: string,
   typed = "",
 ) {
+  const said = `${client} said "${text}", and`;
   await send(conn, text).catch(() => {});
   if (typed) {
-    await printed(server, text, `${who} said "${text}", and it never showed`);
+    await expectPrinted(server, text, `${said} it never showed`);
     await server.write(`${typed}\n`);
   }
-  const chunk = new Uint8Array(1024);
-  const read = conn.read(chunk).catch(() => null); // null: it hung up
-  const n = await soon(server, read);
-  if (n === undefined) {
-    throw new Symptom(server, `${who} said "${text}", and got no answer`);
-  }
-  if (n === null) {
-    throw new Symptom(server, `${who} said "${text}", and was hung up on`);
-  }
-  const answer = new TextDecoder().decode(chunk.subarray(0, n)).trimEnd();
+  const buffer = new Uint8Array(1024);
+  const read = conn.read(buffer).catch(() => null); // null: it hung up
+  const n = await resultOf(server, read);
+  if (n === undefined) throw new Symptom(server, `${said} got no answer`);
+  if (n === null) throw new Symptom(server, `${said} was hung up on`);
+  const answer = new TextDecoder().decode(buffer.subarray(0, n)).trimEnd();
   const expected = typed || "hello sir";
   if (answer !== expected) {
-    throw new Symptom(
-      server,
-      `${who} said "${text}", and got "${answer.slice(0, 60)}" instead of ` +
-        `"${expected}"`,
-    );
+    const got = `"${answer.slice(0, 60)}" instead of "${expected}"`;
+    throw new Symptom(server, `${said} got ${got}`);
   }
 }
 
 /**
- * Half a second in which nobody says anything. Whether the server sleeps then is
- * asked of the kernel: the CPU time of one that spins would tell as much of who
- * else is at work on this machine.
+ * Expects that the server sleeps, for half a second in which no client sends
+ * anything. The kernel tells whether it is awake: its CPU time would depend on
+ * what else runs on this machine.
  */
-async function quiet(server: Running, whose: string) {
+async function expectSleep(server: RecordedProcess, situation: string) {
+  const LOOKS = 25;
   const before = cpuTime(server.pid);
-  const looks = 25;
-  let busy = 0;
-  for (let i = 0; i < looks; i++) {
+  let awake = 0;
+  for (let i = 0; i < LOOKS; i++) {
     await pause(20);
-    if (awake(server)) busy++;
+    if (isAwake(server)) awake++;
   }
-  if (busy > looks / 2) {
+  if (awake > LOOKS / 2) {
+    const used = Math.round(cpuTime(server.pid) - before);
     throw new Symptom(
       server,
-      `${whose}, but in half a second the server was awake at ${busy} of ` +
-        `${looks} looks, and used ${cpuTime(server.pid) - before} ms of CPU`,
+      `${situation}, but in half a second the server was awake at ${awake} of ` +
+        `${LOOKS} looks, and used ${used} ms of CPU`,
     );
   }
 }
 
-/** Waits until the server holds only so many connections. */
-async function connections(server: Running, count: number, else_: string) {
-  for await (const _ of patience(server)) {
+/** Waits until the server has no more than so many connections open. */
+async function expectConnections(
+  server: RecordedProcess,
+  count: number,
+  symptom: string,
+) {
+  for await (const _ of looks(server)) {
     if (sockets(server.pid) === 1 + count) return; // and its listener
   }
-  throw new Symptom(server, else_);
+  throw new Symptom(server, symptom);
 }
 
 // ---------------------------------------------------------------- the checks
@@ -190,9 +189,9 @@ const answers: Check = {
   title: "answers a client",
   should: 'send "hello sir" to a client that says something',
   hint: "It did that before you changed it. `git diff` shows what you changed.",
-  async go(server) {
+  async run(server) {
     using conn = await connect(server.port);
-    await ask(server, conn, "a client", "hi");
+    await expectAnswer(server, conn, "a client", "hi");
   },
 };
 
@@ -201,13 +200,13 @@ const several: Check = {
   should: "answer whoever says something, and wait for nobody in particular",
   hint: "Look at every client in every round, and answer only those for whom " +
     "something has come.",
-  async go(server) {
+  async run(server) {
     using first = await connect(server.port);
     using second = await connect(server.port);
-    await ask(server, second, "the second client", "me first");
-    await ask(server, first, "the first client", "and me");
-    await ask(server, first, "the first client", "me again");
-    await ask(server, second, "the second client", "me too");
+    await expectAnswer(server, second, "the second client", "me first");
+    await expectAnswer(server, first, "the first client", "and me");
+    await expectAnswer(server, first, "the first client", "me again");
+    await expectAnswer(server, second, "the second client", "me too");
   },
 };
 
@@ -216,21 +215,25 @@ const leaves: Check = {
   should: "hang up when a client has left, and serve the others as before",
   hint: "What does recv return when there will never be anything again? " +
     "`man 2 recv`, under RETURN VALUE. Then the descriptor is still open.",
-  async go(server) {
+  async run(server) {
     using staying = await connect(server.port);
-    await ask(server, staying, "a client", "I stay");
+    await expectAnswer(server, staying, "a client", "I stay");
     const leaving = await connect(server.port);
-    await ask(server, leaving, "another", "I leave");
+    await expectAnswer(server, leaving, "another", "I leave");
     leaving.close();
-    await connections(server, 1, "a client has left, and was never closed");
-    await quiet(server, "a client had left");
-    await ask(server, staying, "the one who stayed", "still there?");
+    await expectConnections(
+      server,
+      1,
+      "a client has left, and was never closed",
+    );
+    await expectSleep(server, "a client had left");
+    await expectAnswer(server, staying, "the one who stayed", "still there?");
     using next = await connect(server.port);
-    await ask(server, next, "the next client", "hi");
+    await expectAnswer(server, next, "the next client", "hi");
   },
 };
 
-/** With `typed`, each answer is typed at the server's keyboard. */
+/** With `typed`, that is typed into the server's terminal as each answer. */
 const pieces = (typed = ""): Check => ({
   title: "prints a character that comes in two pieces",
   should: 'print an "é" as é, also when its second byte comes later' +
@@ -241,26 +244,37 @@ const pieces = (typed = ""): Check => ({
       ? "Then it must be the same decoder, as long as the client is the same."
       : "Then it must be the client's own: what of a client that comes in " +
         "between?"),
-  async go(server) {
+  async run(server) {
     using conn = await connect(server.port);
     const answered = async () => {
       if (typed) await server.write(`${typed}\n`);
-      await soon(server, conn.read(new Uint8Array(1024)).catch(() => null));
+      const buffer = new Uint8Array(1024);
+      await resultOf(server, conn.read(buffer).catch(() => null));
     };
-    const [head, tail] = [[...new TextEncoder().encode("caf"), 0xc3], [0xa9]];
-    await send(conn, new Uint8Array(head));
-    await printed(server, "caf", 'a client sent "caf", and it never showed');
+    const bytes = new TextEncoder().encode("café olé");
+    const cut = 4; // in the middle of the first é, which has two bytes
+    await send(conn, bytes.subarray(0, cut));
+    await expectPrinted(
+      server,
+      "caf",
+      'a client sent "caf", and it never showed',
+    );
     await answered();
     using other = typed ? undefined : await connect(server.port);
     if (other) {
-      await ask(server, other, "another", "tea");
-      await printed(server, "tea", 'another said "tea", and it never showed');
+      await expectAnswer(server, other, "another", "tea");
+      await expectPrinted(
+        server,
+        "tea",
+        'another said "tea", and it never showed',
+      );
     }
-    await send(
-      conn,
-      new Uint8Array([...tail, ...new TextEncoder().encode(" olé")]),
+    await send(conn, bytes.subarray(cut));
+    await expectPrinted(
+      server,
+      "ol",
+      'a client sent "é olé" and it never showed',
     );
-    await printed(server, "ol", 'a client sent "é olé" and it never showed');
     await answered();
     if (/\uFFFD/.test(server.output()) || !/é/.test(server.output())) {
       throw new Symptom(server, "a client sent “café”, cut within the é");
@@ -274,10 +288,10 @@ export const exercises: Record<string, Check[]> = {
     {
       ...answers,
       should: "print what a client says, and send it what is typed",
-      async go(server) {
+      async run(server) {
         using conn = await connect(server.port);
-        await ask(server, conn, "a client", "hi", "welcome");
-        await ask(server, conn, "it", "thanks", "not at all");
+        await expectAnswer(server, conn, "a client", "hi", "welcome");
+        await expectAnswer(server, conn, "it", "thanks", "not at all");
       },
     },
     {
@@ -285,13 +299,29 @@ export const exercises: Record<string, Check[]> = {
       should: "stop asking for answers to someone who has left, hang up, and " +
         "accept the next client",
       hint: leaves.hint,
-      async go(server) {
+      async run(server) {
         const first = await connect(server.port);
-        await ask(server, first, "the first client", "bye", "good bye");
+        await expectAnswer(
+          server,
+          first,
+          "the first client",
+          "bye",
+          "good bye",
+        );
         first.close();
         using second = await connect(server.port);
-        await ask(server, second, "the first left; the next", "hi", "welcome");
-        await connections(server, 1, "the first left, and was never closed");
+        await expectAnswer(
+          server,
+          second,
+          "the first left; the next",
+          "hi",
+          "welcome",
+        );
+        await expectConnections(
+          server,
+          1,
+          "the first left, and was never closed",
+        );
       },
     },
     pieces("well"),
@@ -300,12 +330,12 @@ export const exercises: Record<string, Check[]> = {
     {
       ...answers,
       title: "answers a client that speaks at once",
-      async go(server) {
-        Deno.kill(server.pid, "SIGSTOP"); // it shall find both at once
+      async run(server) {
+        Deno.kill(server.pid, "SIGSTOP"); // it finds client and text at once
         using conn = await connect(server.port);
         await send(conn, "h");
         Deno.kill(server.pid, "SIGCONT");
-        await ask(server, conn, "a client", "i");
+        await expectAnswer(server, conn, "a client", "i");
       },
     },
     {
@@ -316,12 +346,21 @@ export const exercises: Record<string, Check[]> = {
       hint: "EAGAIN of recv means: not yet. Who remembers the client then? " +
         "Keep all of them, and in every round look at each; an EAGAIN of one " +
         "must not keep the others from being looked at.",
-      async go(server) {
+      async run(server) {
         using first = await connect(server.port);
-        await printed(server, "got connection", "it never accepted a client");
+        await expectPrinted(
+          server,
+          "got connection",
+          "it never accepted a client",
+        );
         await pause(400); // two rounds, and not a word
-        await ask(server, first, "a client took its time,", "ready now");
-        await several.go(server);
+        await expectAnswer(
+          server,
+          first,
+          "a client took its time,",
+          "ready now",
+        );
+        await several.run(server);
       },
     },
     leaves,
@@ -335,12 +374,16 @@ export const exercises: Record<string, Check[]> = {
       should: "sleep in poll until there is something to do",
       hint: "POLLOUT means that there is room for an answer. When is there " +
         "room, and when does this server want to know?",
-      async go(server) {
+      async run(server) {
         using conn = await connect(server.port);
-        await printed(server, "got connection", "it never accepted a client");
-        await quiet(server, "one client was connected and said nothing");
-        await ask(server, conn, "the client", "hi");
-        await quiet(server, "it had answered its only client");
+        await expectPrinted(
+          server,
+          "got connection",
+          "it never accepted a client",
+        );
+        await expectSleep(server, "one client was connected and said nothing");
+        await expectAnswer(server, conn, "the client", "hi");
+        await expectSleep(server, "it had answered its only client");
       },
     },
     leaves,
@@ -355,17 +398,26 @@ export const exercises: Record<string, Check[]> = {
         "others as before",
       hint: "A crashed client's system sends a reset instead of a good bye; " +
         "recv then fails with ECONNRESET. That is an answer about one client.",
-      async go(server) {
+      async run(server) {
         using staying = await connect(server.port);
-        await ask(server, staying, "a client", "I stay");
+        await expectAnswer(server, staying, "a client", "I stay");
         const crashing = await connect(server.port);
-        await ask(server, crashing, "another", "I crash");
+        await expectAnswer(server, crashing, "another", "I crash");
         reset(crashing);
-        await connections(server, 1, "a client crashed, and was never closed");
-        await quiet(server, "a client had crashed");
-        await ask(server, staying, "a client crashed; another", "there?");
+        await expectConnections(
+          server,
+          1,
+          "a client crashed, and was never closed",
+        );
+        await expectSleep(server, "a client had crashed");
+        await expectAnswer(
+          server,
+          staying,
+          "a client crashed; another",
+          "there?",
+        );
         using next = await connect(server.port);
-        await ask(server, next, "the next client", "hi");
+        await expectAnswer(server, next, "the next client", "hi");
       },
     },
     pieces(),

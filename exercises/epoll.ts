@@ -1,5 +1,6 @@
 /**
- * A first server with epoll(7): the kernel keeps the list, and says who.
+ * A first server with epoll(7): the kernel keeps the list of clients, and says
+ * which of them are ready.
  *
  *   deno run -A exercises/epoll.ts    in other terminals: deno run -A client.ts
  *
@@ -20,9 +21,11 @@ const libc = Deno.dlopen("libc.so.6", {
 const EPOLL_CTL_ADD = 1;
 const EPOLLIN = 1;
 
-// struct epoll_event: events 4 bytes, data 8, where we put the descriptor; on
-// x86-64 without the gap of 4 bytes between them that C leaves elsewhere.
-const [DATA, SIZE] = Deno.build.arch === "x86_64" ? [4, 12] : [8, 16];
+// struct epoll_event: events 4 bytes; data 8, where we put the descriptor. On
+// x86-64 they are packed; elsewhere data begins at a multiple of 8.
+const packed = Deno.build.arch === "x86_64";
+const DATA = packed ? 4 : 8;
+const SIZE = packed ? 12 : 16;
 const events = new DataView(new ArrayBuffer(64 * SIZE));
 
 const listener = listen();

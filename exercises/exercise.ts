@@ -6,42 +6,51 @@
  *   deno task exercise select        this one; a file of your own: ./mine/select.ts
  *   deno task exercise --hint        and how one might go about it
  */
+import { denoCommand } from "../lib/cli.ts";
+import { stopAllAtExit } from "../lib/process.ts";
+
 if (Deno.build.os !== "linux") {
   console.error("exercise: select, poll and epoll as here are Linux's own");
   Deno.exit(1);
 }
+// Not imported at the top: elsewhere there is no libc.so.6 to open.
 const { exercises, failure } = await import("./checks.ts");
 
-function usage(wrong: string): never {
-  console.error(`exercise: ${wrong}; try: deno task exercise select --hint`);
+function misused(what: string): never {
+  console.error(`exercise: ${what}; try: deno task exercise select --hint`);
   Deno.exit(2);
 }
 
 const flags = Deno.args.filter((arg) => arg.startsWith("-"));
-const [given, more] = Deno.args.filter((arg) => !arg.startsWith("-"));
-const bad = flags.find((flag) => flag !== "--hint") ?? more;
-if (bad !== undefined) usage(`unknown argument "${bad}"`);
+const [given, ...more] = Deno.args.filter((arg) => !arg.startsWith("-"));
+for (const arg of [...flags.filter((flag) => flag !== "--hint"), ...more]) {
+  misused(`unknown argument "${arg}"`);
+}
+const withHint = flags.length > 0;
 const only = given?.split("/").at(-1)?.replace(/\.ts$/, "");
 if (only && !(only in exercises)) {
-  usage(`there is ${Object.keys(exercises).join(", ")}, but no ${given}`);
+  misused(`there is ${Object.keys(exercises).join(", ")}, but no ${given}`);
 }
+/** The path that was given, where it is a path and not only a name. */
+const givenPath = given?.includes("/") ? given : undefined;
 
-/** The file to be checked. */
-function file(name: string): string {
-  const ours = new URL(`${name}.ts`, import.meta.url);
+/** The path of the script to be checked. */
+function pathOf(exercise: string): string {
+  const ours = new URL(`${exercise}.ts`, import.meta.url);
   try {
-    return Deno.realPathSync(given?.includes("/") ? given : ours);
+    return Deno.realPathSync(givenPath ?? ours);
   } catch {
-    usage(`there is no file ${given}`);
+    misused(`there is no file ${given}`);
   }
 }
 
 const indented = (text: string) => text.replaceAll("\n", "\n      ");
 
-for (const name of only ? [only] : Object.keys(exercises)) {
-  const script = file(name);
-  console.log(name);
-  for (const check of exercises[name]) {
+stopAllAtExit();
+for (const exercise of only ? [only] : Object.keys(exercises)) {
+  const script = pathOf(exercise);
+  console.log(exercise);
+  for (const check of exercises[exercise]) {
     const wrong = await failure(script, check);
     if (!wrong) {
       console.log(`  %c✓%c ${check.title}`, "color: green", "");
@@ -50,14 +59,11 @@ for (const name of only ? [only] : Object.keys(exercises)) {
     console.log(`  %c✗%c ${check.title}\n`, "color: red", "");
     console.log(`    what it did:\n      ${indented(wrong)}\n`);
     console.log(`    what it should do:\n      ${check.should}\n`);
-    if (flags.length) console.log(`    hint:\n      ${check.hint}\n`);
-    const npx = Deno.execPath().includes("node_modules") ? "npx -y " : "";
-    const again = `${npx}deno task exercise${given ? ` ${given}` : ""}`;
-    const mend = `Mend ${
-      given?.includes("/") ? given : `exercises/${name}.ts`
-    }`;
-    console.log(`${mend}, and run it again: ${again}`);
-    if (!flags.length) console.log("A hint? Add --hint.");
+    if (withHint) console.log(`    hint:\n      ${check.hint}\n`);
+    const file = givenPath ?? `exercises/${exercise}.ts`;
+    const again = `${denoCommand()} task exercise${given ? ` ${given}` : ""}`;
+    console.log(`Mend ${file}, and run it again: ${again}`);
+    if (!withHint) console.log("A hint? Add --hint.");
     Deno.exit(1);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What Python's `socket` module gives its readers: a function for each system
- * call, which throws when the call fails. What to do about it is your part.
+ * A function for each system call, as in Python's `socket` module: it throws an
+ * error when the call fails. What to do about the error is your part.
  */
 const libc = Deno.dlopen("libc.so.6", {
   // int socket(int domain, int type, int protocol);
@@ -37,7 +37,7 @@ const libc = Deno.dlopen("libc.so.6", {
 
 const errno = new Deno.UnsafePointerView(libc.__errno_location()!);
 
-/** A system call that failed; `code` says why: EAGAIN, EPIPE, ECONNRESET, … */
+/** Says which system call failed, and why: `code` is EAGAIN, EPIPE, … */
 export class SystemError extends Error {
   override name = "SystemError";
   constructor(call: string, readonly code: string) {
@@ -45,28 +45,34 @@ export class SystemError extends Error {
   }
 }
 
-/** What a system call returned; throws a SystemError where that is -1. */
+/** Returns what a system call returned; throws a SystemError if that is -1. */
 export function checked(call: string, result: number): number {
   if (result !== -1) return result;
   const name = libc.strerrorname_np(errno.getInt32())!;
   const code = Deno.UnsafePointerView.getCString(name);
-  // Ctrl-Z and `fg` cut this wait short, unlike the others: nothing is ready.
+  // Ctrl-Z and `fg` interrupt epoll_wait, unlike the others: nothing is ready.
   if (call === "epoll_wait" && code === "EINTR") return 0;
   throw new SystemError(call, code);
 }
 
-// struct sockaddr_in: family 2 bytes, port 2 (big-endian), address 4, and 8 more
+const AF_INET = 2;
+const SOCK_STREAM = 1;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const FIONBIO = 0x5421;
+const NEWLINE = 10;
+
+// struct sockaddr_in: family 2 bytes, port 2 (big-endian), address 4, unused 8
 const sockaddr = new DataView(new ArrayBuffer(16));
 const socklen = new Uint32Array([16]);
 
 /**
- * A socket that listens on 127.0.0.1, on port 5666 unless the command line has
- * a `--port`. Returns its descriptor.
+ * Makes a socket that listens on 127.0.0.1, on port 5666 unless the command line
+ * has another `--port`; returns its descriptor. @see socket(2), bind(2), listen(2)
  */
 export function listen(): number {
   const given = Deno.args.indexOf("--port");
   const port = given === -1 ? 5666 : Number(Deno.args[given + 1]);
-  const [AF_INET, SOCK_STREAM, SOL_SOCKET, SO_REUSEADDR] = [2, 1, 1, 2];
   const fd = checked("socket", libc.socket(AF_INET, SOCK_STREAM, 0));
   libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, new Uint32Array([1]), 4);
   sockaddr.setUint16(0, AF_INET, true);
@@ -79,33 +85,32 @@ export function listen(): number {
   return fd;
 }
 
-/** The next client: its descriptor, and its name. @see accept(2) */
+/** Accepts a client; returns its descriptor and its address. @see accept(2) */
 export function accept(listener: number): [number, string] {
   socklen[0] = 16;
   const fd = checked("accept", libc.accept4(listener, sockaddr, socklen, 0));
   return [fd, `127.0.0.1:${sockaddr.getUint16(2)}`];
 }
 
-/** What has come, `size` bytes at most. @see recv(2) */
+/** Receives and returns what has come, at most `size` bytes. @see recv(2) */
 export function recv(fd: number, size: number): Uint8Array<ArrayBuffer> {
   const buffer = new Uint8Array(size);
   return buffer.subarray(0, checked("recv", libc.recv(fd, buffer, size, 0)));
 }
 
-/** Sends a text; returns how many of its bytes went out. @see send(2) */
+/** Sends a text; returns how many of its bytes were sent. @see send(2) */
 export function send(fd: number, text: string): number {
   const bytes = new TextEncoder().encode(text);
   return checked("send", libc.send(fd, bytes, bytes.length, 0));
 }
 
-/** Hangs up. @see close(2) */
+/** Closes a descriptor, and with it the connection. @see close(2) */
 export function close(fd: number) {
   checked("close", libc.close(fd));
 }
 
-/** From now on no call on this descriptor waits: it throws EAGAIN instead. */
+/** From now on, a call on this descriptor throws EAGAIN instead of waiting. */
 export function setNonblocking(fd: number) {
-  const FIONBIO = 0x5421;
   checked("ioctl", libc.ioctl(fd, FIONBIO, new Int32Array([1])));
 }
 
@@ -114,12 +119,12 @@ export function sleep(seconds: number) {
   libc.usleep(seconds * 1e6);
 }
 
-/** A line that is typed. */
+/** Prints the question, waits until a line is typed, and returns the line. */
 export function input(question: string): string {
   Deno.stdout.writeSync(new TextEncoder().encode(question));
   const line: number[] = [];
   const byte = new Uint8Array(1);
-  while (byte[0] !== 10) { // a newline
+  while (byte[0] !== NEWLINE) {
     if (Deno.stdin.readSync(byte) === null) throw new Error("no more input");
     line.push(byte[0]);
   }

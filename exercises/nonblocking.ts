@@ -1,10 +1,10 @@
 /**
- * A first server that never waits: it looks whether there is something to do,
- * and if not, does something else and looks again.
+ * A first server that never waits: it looks whether there is something to do;
+ * if not, it does something else and looks again.
  *
  *   deno run -A exercises/nonblocking.ts    and: deno run -A client.ts
  *
- * Whoever speaks at once is served. What is wrong: deno task exercise nonblocking
+ * A client that speaks at once is served. What is wrong: deno task exercise nonblocking
  */
 import {
   accept,

@@ -18,7 +18,7 @@ const POLLOUT = 4;
 
 const listener = listen();
 const clients = new Set<number>();
-const answers = new Map<number, string>(); // not sent yet, for each client
+const answers = new Map<number, string>(); // by client, what is not sent yet
 
 while (true) {
   // struct pollfd: fd 4 bytes, events 2 (asked for), revents 2 (the answer)

@@ -3,7 +3,7 @@
  *
  *   deno run -A exercises/select.ts    in other terminals: deno run -A client.ts
  *
- * It works, until one of them leaves. What is wrong: deno task exercise select
+ * It works, until a client leaves. What is wrong: deno task exercise select
  */
 import { accept, checked, listen, recv, send } from "./libc.ts";
 

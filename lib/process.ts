@@ -1,4 +1,7 @@
-/** Scripts as processes: starting one, reading what it prints, its CPU time. */
+/**
+ * Processes: how one is started, what it prints, the port it listens on, the CPU
+ * time it uses, and that none of them outlives this script.
+ */
 import { constants } from "node:os";
 
 /** What to do with what a process prints, as it comes. */
@@ -9,59 +12,75 @@ export interface OutputHandlers {
   onLine?: (line: string, stream: "stdout" | "stderr") => void;
 }
 
+/** Where a process starts, and what is added to its environment. */
+export interface ProcessOptions {
+  cwd?: string | URL;
+  env?: Record<string, string>;
+}
+
 /** A process that runs, or has run. */
 export interface Process {
   readonly pid: number;
-  /** The port of its `listening on` line. Rejects if it ends before that. */
+  /** The port of its `listening on` line. Rejects if there is no such line. */
   readonly port: Promise<number>;
   /** Resolves when it has ended and all of its output was read. */
   readonly ended: Promise<Deno.CommandStatus>;
-  /** Writes to its stdin. Rejects if it reads nothing any more. */
+  /** Writes to its stdin. Rejects if nothing reads that any more. */
   write(data: string | Uint8Array): Promise<void>;
-  /** Ends its stdin. */
+  /** Closes its stdin: it reads to the end of what was written. */
   closeStdin(): Promise<void>;
-  /** Kills it, if it still runs. */
-  kill(): void;
+  /** Sends it a signal, SIGKILL by default, if it still runs. */
+  kill(signal?: Deno.Signal): void;
 }
 
-/** The command that runs a script with Deno, and what stands behind it. */
+/** The command by which this Deno runs a script with these arguments. */
 export function scriptCommand(script: string, ...args: string[]): string[] {
   return [Deno.execPath(), "run", "-A", script, ...args];
 }
 
+/** `select.ts: listening on 127.0.0.1:5666`, or on `http://127.0.0.1:8080/`. */
+const LISTENING = /listening on .*:(\d+)\/?$/;
+
 const running = new Set<Process>();
 
-/** Starts a command, without colours. Its output is read to the end. */
+/**
+ * Starts a command, and returns at once. Its output is without colours, and is
+ * read to the end, whether or not there is a handler for it.
+ */
 export function startProcess(
   [program, ...args]: string[],
   handlers: OutputHandlers = {},
-  options: { cwd?: string | URL; env?: Record<string, string> } = {},
+  { cwd, env }: ProcessOptions = {},
 ): Process {
   const child = new Deno.Command(program, {
     args,
-    cwd: options.cwd,
-    env: { NO_COLOR: "1", ...options.env },
+    cwd,
+    env: { NO_COLOR: "1", ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
   const port = Promise.withResolvers<number>();
-  port.promise.catch(() => {}); // nobody may wait for it
+  port.promise.catch(() => {}); // not every caller asks for the port
 
-  const read = async (name: "stdout" | "stderr") => {
-    let rest = ""; // of a line that has not ended
-    const texts = child[name].pipeThrough(new TextDecoderStream());
+  const read = async (stream: "stdout" | "stderr") => {
+    const onLine = (line: string) => {
+      const digits = LISTENING.exec(line)?.[1];
+      if (digits) port.resolve(Number(digits));
+      handlers.onLine?.(line, stream);
+    };
+    let line = ""; // as much of a line as has come
+    const texts = child[stream].pipeThrough(new TextDecoderStream());
     for await (const text of texts) {
-      handlers.onText?.(text, name);
-      const lines = (rest + text).split("\n");
-      rest = lines.pop()!;
-      for (const line of lines) {
-        const [, digits] = /listening on .*:(\d+)\/?$/.exec(line) ?? [];
-        if (digits) port.resolve(Number(digits));
-        handlers.onLine?.(line, name);
+      handlers.onText?.(text, stream);
+      const [end, ...starts] = text.split("\n");
+      line += end;
+      for (const start of starts) {
+        onLine(line);
+        line = start;
       }
     }
-    if (rest) handlers.onLine?.(rest, name);
+    if (line) onLine(line); // the last one, without a newline
   };
   const reading = Promise.all([read("stdout"), read("stderr")]);
   const ended = Promise.all([child.status, reading]).then(([status]) => {
@@ -72,7 +91,7 @@ export function startProcess(
   });
 
   const stdin = child.stdin.getWriter();
-  stdin.closed.catch(() => {}); // it may end before it has read all
+  stdin.closed.catch(() => {}); // the process may end before it has read all
   const process: Process = {
     pid: child.pid,
     port: port.promise,
@@ -82,10 +101,9 @@ export function startProcess(
         typeof data === "string" ? new TextEncoder().encode(data) : data,
       ),
     closeStdin: () => stdin.close().catch(() => {}),
-    kill() {
-      running.delete(process);
+    kill(signal = "SIGKILL") {
       try {
-        child.kill("SIGKILL");
+        child.kill(signal);
       } catch { /* it has ended by itself */ }
     },
   };
@@ -94,7 +112,10 @@ export function startProcess(
 }
 
 let stopsAll = false;
-/** From now on, however this script ends, no process of its own stays behind. */
+/**
+ * From now on, all processes that this script has started are killed when it
+ * ends, also by SIGINT, SIGTERM or SIGHUP.
+ */
 export function stopAllAtExit() {
   if (stopsAll) return;
   stopsAll = true;
@@ -119,9 +140,9 @@ const openClock = () =>
 let clock: ReturnType<typeof openClock> | undefined;
 
 /**
- * The CPU time that a process has used so far, in ms. Unlike /proc/PID/task it
- * has that of threads that have ended. NaN where the system has no such clock.
- * @see clock_getcpuclockid(3)
+ * The CPU time that a process has used so far, in ms: unlike /proc/PID/task, with
+ * that of threads that have ended. NaN if there is no such process, or where the
+ * system has no such clock. @see clock_getcpuclockid(3)
  */
 export function cpuTime(pid: number): number {
   if (Deno.build.os !== "linux") return NaN;

@@ -19,3 +19,18 @@ export function pauseUntil(time: number): Promise<void> {
 export function formatMs(ms: number, decimals = 1): string {
   return `${ms.toFixed(ms < 10 ? decimals : 0)} ms`;
 }
+
+/** What the promise resolves to; rejects if that takes longer than so many ms. */
+export async function deadline<T>(
+  promise: Promise<T>,
+  ms: number,
+  message: string,
+): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(message)), ms);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { fills, greet, HELLO, serves, test } from "./server_tests.ts";
-import { crowds } from "./crowd.ts";
+import { servesCrowds } from "./crowds.ts";
 import {
   altered,
   connect,
@@ -14,7 +14,7 @@ import {
 serves("epoll.ts");
 fills("epoll.ts", greet);
 serves("epoll.ts", ["--edge"]);
-crowds("epoll.ts", ["--edge"]);
+servesCrowds("epoll.ts", ["--edge"]);
 
 const LOOP = `
       else if (options.edge && ++bowls < 64) i--;

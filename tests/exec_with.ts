@@ -1,13 +1,14 @@
 /**
- * Changes this process in a way that outlives execv, and becomes the command:
+ * Changes this process in a way that outlives exec(3), and becomes the command:
  *
- *   deno run -A tests/prepared.ts descriptors 1100 deno run -A select.ts
+ *   deno run -A tests/exec_with.ts descriptors 1100 deno run -A select.ts
  *
- * descriptors N   all up to N are taken
- * connection P D  an accepted connection of port P stands at each of D (12,13)
- * listener D      a listener of another port stands at each of D
- * nonblocking     stdout says EAGAIN when it is full
- * unprivileged    memory may not be locked beyond `ulimit -l`, even by root
+ * descriptors N   all descriptors up to N are taken
+ * connection P D  each of the descriptors D (12,13) is an accepted connection of
+ *                 port P
+ * listener D      each of the descriptors D is a listener of another port
+ * nonblocking     a write to stdout fails with EAGAIN when the pipe is full
+ * unprivileged    no memory can be locked beyond `ulimit -l`, even by root
  */
 const { dup, dup2, fcntl, accept, getsockname, prctl, execvp } = Deno.dlopen(
   "libc.so.6",
@@ -35,29 +36,29 @@ const O_NONBLOCK = 0o4000;
 const PR_CAPBSET_DROP = 24;
 const CAP_IPC_LOCK = 14;
 
-const [what, ...words] = Deno.args;
-if (what === "descriptors") {
+const [change, ...words] = Deno.args;
+if (change === "descriptors") {
   const last = Number(words.shift());
   while (dup(2) < last);
-  for (let fd = 3; fd <= last; fd++) fcntl(fd, F_SETFD, 0); // not closed by execv
-} else if (what === "connection") {
+  for (let fd = 3; fd <= last; fd++) fcntl(fd, F_SETFD, 0); // outlives exec
+} else if (change === "connection") {
   const port = Number(words.shift());
   const listener = Deno.listen({ hostname: "127.0.0.1", port });
   const client = await Deno.connect({ hostname: "127.0.0.1", port });
   const fd = descriptor(listener);
-  fcntl(fd, F_SETFL, 0); // it blocks until the client is there
-  spread(accept(fd, null, null));
+  fcntl(fd, F_SETFL, 0); // accept blocks until the client is there
+  duplicate(accept(fd, null, null));
   listener.close();
   client.close();
-} else if (what === "listener") {
+} else if (change === "listener") {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  spread(descriptor(listener));
+  duplicate(descriptor(listener));
   listener.close();
-} else if (what === "nonblocking") {
+} else if (change === "nonblocking") {
   fcntl(1, F_SETFL, O_WRONLY | O_NONBLOCK);
-} else if (what === "unprivileged") {
+} else if (change === "unprivileged") {
   prctl(PR_CAPBSET_DROP, BigInt(CAP_IPC_LOCK));
-} else throw new Error(`nothing is known of ${what}`);
+} else throw new Error(`there is no change ${change}`);
 
 /** The descriptor of Deno's listener: the socket that has its port. */
 function descriptor({ addr }: Deno.TcpListener): number {
@@ -68,13 +69,14 @@ function descriptor({ addr }: Deno.TcpListener): number {
   }
 }
 
-/** Puts it at each of the descriptors named. */
-function spread(fd: number) {
-  for (const at of words.shift()!.split(",")) dup2(fd, Number(at));
+/** Makes each of the descriptors that are named a copy of this one. */
+function duplicate(fd: number) {
+  for (const copy of words.shift()!.split(",")) dup2(fd, Number(copy));
 }
 
 const strings = words.map((word) => new TextEncoder().encode(`${word}\0`));
 const address = (bytes: Uint8Array<ArrayBuffer>) =>
   Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes));
-execvp(strings[0], new BigUint64Array([...strings.map(address), 0n]));
+const NULL = 0n; // the end of argv
+execvp(strings[0], new BigUint64Array([...strings.map(address), NULL]));
 throw new Error(`cannot run ${words[0]}`);

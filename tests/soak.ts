@@ -1,14 +1,17 @@
 /**
- * Minutes of friendly and hostile clients against every server at once:
+ * All servers at once, with friendly and hostile clients for minutes:
  *
  *   deno task soak                  three minutes
  *   deno task soak --seconds 20
  *
- * Every byte of a friendly client must come back. At the end each server must
- * still answer, and hold no more sockets than before. Each runs twice, the second
- * time with few descriptors: then it may turn clients away, but not lose them.
+ * Every byte that a friendly client sends must come back. At the end each server
+ * must still answer, and have no more sockets open than before. Each server runs
+ * twice, the second time with few descriptors: then it may refuse clients, but not
+ * lose those that it has served.
  */
 import { Buffer } from "node:buffer";
+import { stopAllAtExit } from "../lib/process.ts";
+import { pause } from "../lib/time.ts";
 import { fail, flags } from "../util.ts";
 import {
   connect,
@@ -23,7 +26,7 @@ import {
 } from "./harness.ts";
 
 const { seconds } = flags("friendly and hostile clients for every server", {
-  seconds: [180, "how long"],
+  seconds: [180, "how long it takes"],
 });
 
 const servers: [script: string, ...args: string[]][] = [
@@ -39,59 +42,83 @@ const servers: [script: string, ...args: string[]][] = [
   ["async.ts"],
   ["io_uring.ts"],
 ];
-const FEW = 48; // descriptors, of which some 30 are the server's own
+const FEW_DESCRIPTORS = 48; // some 30 of them are the server's own
+const MOST_RANDOM_VALUES = 65536; // that crypto gives at once
 
-const noise = new Uint8Array(16 << 20);
-for (let at = 0; at < noise.length; at += 65536) {
-  crypto.getRandomValues(noise.subarray(at, at + 65536));
-}
-const random = (below: number) => Math.floor(Math.random() * below);
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-const slice = (size: number) => {
-  const from = random(noise.length - size);
-  return noise.subarray(from, from + size);
-};
-const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
-
-/** Sends a message, whole or in pieces, and returns what comes back of it. */
-async function exchange(conn: Deno.TcpConn, data: Uint8Array, http: boolean) {
-  const text = (text: string) => send(conn, text);
-  const speak = async () => {
-    if (!http) return await send(conn, data);
-    await text("POST / HTTP/1.1\r\nHost: soak\r\n");
-    if (random(2)) {
-      await text(`Content-Length: ${data.length}\r\n\r\n`);
-      return await send(conn, data);
-    }
-    await text("Transfer-Encoding: chunked\r\n\r\n");
-    for (let at = 0; at < data.length;) {
-      const chunk = data.subarray(at, at += 1 + random(50_000));
-      await text(`${chunk.length.toString(16)}\r\n`);
-      await send(conn, chunk);
-      await text("\r\n");
-    }
-    await text("0\r\n\r\n");
-  };
-  const hear = async () => {
-    if (!http) return await receive(conn, data.length);
-    let head = "";
-    while (!head.endsWith("\r\n\r\n")) {
-      const byte = await receive(conn, 1);
-      if (!byte.length) throw new Error("hung up before the response");
-      head += String.fromCharCode(byte[0]);
-    }
-    const length = /^HTTP\/1.1 200 [^]*\r\nContent-Length: (\d+)/.exec(head)
-      ?.[1];
-    return await receive(conn, Number(length));
-  };
-  return (await Promise.all([hear(), speak()]))[0];
+const randomBytes = new Uint8Array(16 << 20);
+for (let i = 0; i < randomBytes.length; i += MOST_RANDOM_VALUES) {
+  crypto.getRandomValues(randomBytes.subarray(i, i + MOST_RANDOM_VALUES));
 }
 
+/** A random whole number from 0, less than `below`. */
+function random(below: number): number {
+  return Math.floor(Math.random() * below);
+}
+
+/** So many random bytes. */
+function randomMessage(size: number): Uint8Array {
+  const start = random(randomBytes.length - size);
+  return randomBytes.subarray(start, start + size);
+}
+
+/** Sends a message, and returns what comes back, as many bytes at most. */
+async function exchange(
+  conn: Deno.TcpConn,
+  message: Uint8Array,
+): Promise<Uint8Array> {
+  const received = receive(conn, message.length);
+  const [answer] = await Promise.all([received, send(conn, message)]);
+  return answer;
+}
+
+/** Sends a message as the body of a request; returns the response's body. */
+async function exchangeHttp(
+  conn: Deno.TcpConn,
+  message: Uint8Array,
+): Promise<Uint8Array> {
+  const received = receiveResponse(conn);
+  const [answer] = await Promise.all([received, sendRequest(conn, message)]);
+  return answer;
+}
+
+/** Sends a request with that body, whole or in chunks. */
+async function sendRequest(conn: Deno.TcpConn, body: Uint8Array) {
+  await send(conn, "POST / HTTP/1.1\r\nHost: soak\r\n");
+  if (random(2)) {
+    await send(conn, `Content-Length: ${body.length}\r\n\r\n`);
+    await send(conn, body);
+    return;
+  }
+  await send(conn, "Transfer-Encoding: chunked\r\n\r\n");
+  let sent = 0;
+  while (sent < body.length) {
+    const chunk = body.subarray(sent, sent + 1 + random(50_000));
+    await send(conn, `${chunk.length.toString(16)}\r\n`);
+    await send(conn, chunk);
+    await send(conn, "\r\n");
+    sent += chunk.length;
+  }
+  await send(conn, "0\r\n\r\n");
+}
+
+/** Receives a response, and returns its body. */
+async function receiveResponse(conn: Deno.TcpConn): Promise<Uint8Array> {
+  let head = "";
+  while (!head.endsWith("\r\n\r\n")) {
+    const byte = await receive(conn, 1);
+    if (!byte.length) throw new Error("hung up before the response");
+    head += String.fromCharCode(byte[0]);
+  }
+  const length = /^HTTP\/1.1 200 [^]*\r\nContent-Length: (\d+)/.exec(head)?.[1];
+  return await receive(conn, Number(length));
+}
+
+/** A server, its clients, and what they have met with. */
 class Trial {
   bytes = 0;
-  friends = 0;
-  foes = 0;
-  turnedAway = 0;
+  friendly = 0;
+  hostile = 0;
+  refused = 0;
   wrong: string[] = [];
   before = { sockets: 0, memory: 0 };
 
@@ -99,27 +126,32 @@ class Trial {
     readonly script: string,
     readonly name: string,
     readonly server: Running,
-    readonly few: boolean,
+    readonly fewDescriptors: boolean,
   ) {}
 
-  get http() {
+  get http(): boolean {
     return this.script === "epoll_http.ts";
   }
 
-  async friendly() {
-    let conn;
-    let inside = false; // from then on nothing may be lost
-    this.friends++;
+  /** A client that sends some messages and expects each to come back. */
+  async visitFriendly() {
+    let conn: Deno.TcpConn | undefined;
+    let served = false; // from then on nothing may be lost
+    this.friendly++;
     try {
       conn = await connect(this.server.port);
-      for (let messages = 1 + random(5); messages > 0; messages--) {
-        const data = slice(1 + random(random(4) ? 2_000 : 300_000));
-        const back = await exchange(conn, data, this.http);
-        if (!same(back, data)) {
-          throw new Error(`${back.length} bytes of ${data.length}, or others`);
+      const messages = 1 + random(5);
+      for (let i = 0; i < messages; i++) {
+        const message = randomMessage(1 + random(random(4) ? 2_000 : 300_000));
+        const answer = this.http
+          ? await exchangeHttp(conn, message)
+          : await exchange(conn, message);
+        if (Buffer.compare(answer, message) !== 0) {
+          const { length } = message;
+          throw new Error(`${answer.length} bytes of ${length}, or others`);
         }
-        this.bytes += back.length;
-        inside = true;
+        this.bytes += answer.length;
+        served = true;
       }
       if (random(2)) {
         await conn.closeWrite();
@@ -127,59 +159,85 @@ class Trial {
         if (more) throw new Error(`${more.length} bytes too many`);
       }
     } catch (error) {
-      const mayTurnAway = this.few || this.script === "threads.ts";
-      if (mayTurnAway && !inside) this.turnedAway++;
+      const mayRefuse = this.fewDescriptors || this.script === "threads.ts";
+      if (mayRefuse && !served) this.refused++;
       else this.wrong.push(`${error}`);
     }
     conn?.close();
   }
 
-  async hostile() {
-    this.foes++;
+  /** A client that does one of the things which a server must survive. */
+  async visitHostile() {
+    this.hostile++;
+    const SILENT = 0;
+    const RUBBISH = 1;
+    const HALF_A_HEAD = 2;
+    const NEVER_READS = 3;
+    const HALF_CLOSED = 4;
+    const CROWD = 6; // and 5 only comes and goes
     const kind = random(7);
-    if (kind === 6 && this.script !== "blocking.ts") return await this.flood();
+    if (kind === CROWD && this.script !== "blocking.ts") {
+      await this.visitInCrowd();
+      return;
+    }
     const conn = await connect(this.server.port);
-    if (kind === 1) await send(conn, slice(1 + random(3000))); // rubbish
-    if (kind === 2) {
+    if (kind === RUBBISH) await send(conn, randomMessage(1 + random(3000)));
+    if (kind === HALF_A_HEAD) {
       await send(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Le");
     }
-    if (kind === 3) { // more than it ever reads
+    if (kind === NEVER_READS) {
       const flood = this.http
         ? "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(90_000)
-        : slice(8 << 20);
+        : randomMessage(8 << 20);
       send(conn, flood).catch(() => {});
     }
-    if (kind === 4) await conn.closeWrite();
-    await pause(random(kind === 0 ? 300 : 50)); // kind 0 says nothing
+    if (kind === HALF_CLOSED) await conn.closeWrite();
+    await pause(random(kind === SILENT ? 300 : 50));
     if (random(2)) reset(conn);
     else conn.close();
   }
 
-  /** More at once than may have a place. */
-  async flood() {
-    const crowd = await Promise.all(
+  /** More clients at once than the server has descriptors for. */
+  async visitInCrowd() {
+    const conns = await Promise.all(
       Array.from({ length: 60 }, () => connect(this.server.port)),
     );
     await pause(random(50));
-    for (const conn of crowd) conn.close();
+    for (const conn of conns) conn.close();
   }
 
-  async run(until: number) {
-    // One who is served at a time has to be left in peace by the others.
-    const crowd = this.script === "blocking.ts" ? 1 : 4;
+  async run(end: number) {
+    // Where clients are served one by one, more of them would only wait.
+    const atOnce = this.script === "blocking.ts" ? 1 : 4;
     const repeat = async (visit: () => Promise<void>) => {
-      while (Date.now() < until) await visit().catch(() => {});
+      while (Date.now() < end) await visit().catch(() => {});
     };
-    await Promise.all([
-      ...Array.from({ length: crowd }, () => repeat(() => this.friendly())),
-      ...Array.from({ length: crowd }, () => repeat(() => this.hostile())),
-      repeat(async () => {
-        await pause(1000 + random(2000));
-        Deno.kill(this.server.pid, "SIGSTOP");
-        await pause(random(random(4) ? 100 : 1500));
-        Deno.kill(this.server.pid, "SIGCONT");
-      }),
-    ]);
+    const visits: Promise<void>[] = [];
+    for (let i = 0; i < atOnce; i++) {
+      visits.push(repeat(() => this.visitFriendly()));
+      visits.push(repeat(() => this.visitHostile()));
+    }
+    visits.push(repeat(async () => {
+      await pause(1000 + random(2000));
+      Deno.kill(this.server.pid, "SIGSTOP");
+      await pause(random(random(4) ? 100 : 1500));
+      Deno.kill(this.server.pid, "SIGCONT");
+    }));
+    await Promise.all(visits);
+  }
+
+  /** Waits until the sockets of the clients are closed; returns what is left. */
+  async settle() {
+    const { pid } = this.server;
+    try {
+      for (let tries = 0; tries < 500; tries++) {
+        if (sockets(pid) <= Math.max(1, this.before.sockets)) break;
+        await pause(10);
+      }
+      return { sockets: sockets(pid), memory: memory(pid) };
+    } catch { // the server has ended
+      return { sockets: Infinity, memory: Infinity };
+    }
   }
 }
 
@@ -187,11 +245,12 @@ const trials: Trial[] = [];
 for (const [script, ...args] of servers) {
   for (const few of [false, true]) {
     const name = `${script} ${args}${few ? " few" : ""}`;
+    const limit = few ? `ulimit -n ${FEW_DESCRIPTORS};` : "";
     try {
       const server = await start(
         script,
         ["--echo", "--quiet", ...args],
-        (command) => `${few ? `ulimit -n ${FEW};` : ""} exec ${command}`,
+        (command) => `${limit} exec ${command}`,
       );
       trials.push(new Trial(script, name, server, few));
     } catch (error) {
@@ -199,25 +258,12 @@ for (const [script, ...args] of servers) {
     }
   }
 }
-Deno.addSignalListener("SIGINT", async () => {
-  await Promise.all(trials.map(({ server }) => server.stop()));
-  Deno.exit(130);
-});
+stopAllAtExit();
 
-const settle = async ({ server, before }: Trial) => {
-  try {
-    for (let tries = 0; tries < 500; tries++) {
-      if (sockets(server.pid) <= Math.max(1, before.sockets)) break;
-      await pause(10);
-    }
-    return { sockets: sockets(server.pid), memory: memory(server.pid) };
-  } catch { // it is gone
-    return { sockets: Infinity, memory: Infinity };
-  }
-};
+const WARM_UP = 50; // clients: code is compiled, and memory taken, by then
 await Promise.all(trials.map(async (trial) => {
-  for (let i = 0; i < 50; i++) await trial.friendly();
-  trial.before = await settle(trial);
+  for (let i = 0; i < WARM_UP; i++) await trial.visitFriendly();
+  trial.before = await trial.settle();
 }));
 const megabytes = (bytes: number) => Math.round(bytes / 2 ** 20);
 const progress = setInterval(() => {
@@ -229,27 +275,30 @@ const end = Date.now() + seconds * 1000;
 await Promise.all(trials.map((trial) => trial.run(end)));
 clearInterval(progress);
 
+const MOST_MORE_MEMORY = 200; // MB: a leak takes more than that in minutes
 let failed = trials.length === 0;
 console.table(Object.fromEntries(
   await Promise.all(trials.map(async (trial) => {
-    const after = await settle(trial);
-    const { friends, foes, turnedAway, bytes, before, wrong } = trial;
-    await trial.friendly(); // it must still answer
-    const said = trial.server.output().trimEnd().split("\n").slice(2)
+    const after = await trial.settle();
+    const { name, friendly, hostile, refused, bytes, before, wrong } = trial;
+    await trial.visitFriendly(); // the server must still answer
+    if (
+      wrong.length > 0 || after.sockets > before.sockets ||
+      after.memory > before.memory + MOST_MORE_MEMORY
+    ) {
+      failed = true;
+    }
+    for (const what of wrong.slice(0, 3)) console.error(`${name}: ${what}`);
+    const warnings = trial.server.output().trimEnd().split("\n").slice(2)
       .map((line) => line.replace(/, \d+ so far;/, ";"));
-    failed ||= wrong.length > 0 || after.sockets > before.sockets ||
-      after.memory > before.memory + 200; // no leak fits in that for minutes
-    for (const what of wrong.slice(0, 3)) {
-      console.error(`${trial.name}: ${what}`);
+    for (const warning of new Set(warnings)) {
+      const times = warnings.filter((line) => line === warning).length;
+      console.error(`${name}: ${warning} (${times} times)`);
     }
-    for (const line of new Set(said)) {
-      const times = said.filter((each) => each === line).length;
-      console.error(`${trial.name}: ${line} (${times} times)`);
-    }
-    return [trial.name, {
-      friendly: friends,
-      hostile: foes,
-      "turned away": turnedAway,
+    return [name, {
+      friendly,
+      hostile,
+      "turned away": refused,
       "MB back": megabytes(bytes),
       wrong: wrong.length,
       "sockets before": before.sockets,
