@@ -53,7 +53,7 @@ function read(bytes: Uint8Array, cuts: Iterable<number> = []): string[] {
       if (body) said.push(characters(body));
       if (!keepAlive) return said;
     }
-    reader.keep();
+    reader.keepUnread();
   }
   return [...said, reader.stage];
 }
@@ -97,7 +97,7 @@ Deno.test("request.ts: a byte is looked at once, however it comes", () => {
     for (byte[0] of bytes) {
       reader.push(byte);
       if (reader.next()) return performance.now() - from;
-      reader.keep();
+      reader.keepUnread();
     }
     throw new Error("no request");
   };
@@ -142,16 +142,16 @@ Deno.test("request.ts: bodies of all clients share the memory", () => {
   assertEquals(a.next(), undefined);
   b.push(start);
   assertObjectMatch(b.next()!, { status: 503 });
-  b.free();
+  b.freeBody();
   a.push(latin1("x"));
   assertEquals((a.next() as Request).body?.length, 60_001);
   assertEquals(a.next(), undefined); // the body is answered, and not needed
-  assertEquals(memory.left, 100_000);
+  assertEquals(memory.available, 100_000);
 
   const c = new RequestReader(memory);
   c.push(latin1(chunked(`ea60\r\n${body}`)));
   assertEquals(c.next(), undefined);
-  assert(memory.left < 50_000);
-  c.free();
-  assertEquals(memory.left, 100_000);
+  assert(memory.available < 50_000);
+  c.freeBody();
+  assertEquals(memory.available, 100_000);
 });

@@ -16,7 +16,7 @@ import {
 
 const emulator = [
   ...["run", "-A", "--no-lock", "--no-config"],
-  new URL("emulator.ts", import.meta.url).pathname,
+  new URL("xterm.ts", import.meta.url).pathname,
 ];
 
 /** A suite of tests at a terminal: skipped where there can be none. */
