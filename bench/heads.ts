@@ -1,4 +1,4 @@
-/** What a server is asked over HTTP, in heads of several sizes. */
+/** Heads of HTTP requests, in several sizes, for the benchmark. */
 
 const head = (...lines: string[]) => [...lines, "", ""].join("\r\n");
 const line = "GET / HTTP/1.1";
@@ -23,10 +23,10 @@ export const CHROMIUM = head(
   "Accept-Language: en-US,en;q=0.9",
 );
 
-/** The least that can be said. */
+/** The shortest head that HTTP/1.1 allows. */
 export const SHORT = head(line, host);
 
-/** With cookies that many an old site sets. */
+/** With as many cookies as some old sites set. */
 export const COOKIES = head(
   ...CHROMIUM.trimEnd().split("\r\n"),
   "Cookie: " +

@@ -111,7 +111,9 @@ export class Prompt {
       this.#printText(this.sign + printable(line) + "\n");
       lines.push(new TextEncoder().encode(line + "\n"));
     });
-    this.#editor.on("close", () => ended = true);
+    this.#editor.on("close", () => {
+      ended = true;
+    });
     this.#keys.on("keypress", (_char: string, { ctrl, name }: readline.Key) => {
       if (ctrl && name === "l") this.#restart(HOME);
     });
