@@ -84,6 +84,22 @@ test("epoll_http.ts: fetch and a request typed into client.ts get the page", asy
   assertStringIncludes(stdout, "\r\nConnection: close\r\n");
 });
 
+test("epoll_http.ts: a connection that stays open: new dates, and HTTP/1.0 is told", async () => {
+  await using server = await up("--quiet");
+  using conn = await connect(server.port);
+  const date = async () => {
+    await send(conn, GET);
+    const { head } = await response(conn);
+    return Date.parse(/^Date: (.*)\r$/m.exec(head)![1]);
+  };
+  const first = await date();
+  await pause(1100);
+  assert(await date() > first, "the date stays");
+  await send(conn, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  const { head } = await response(conn);
+  assertStringIncludes(head, "\r\nConnection: keep-alive\r\n");
+});
+
 test("epoll_http.ts: a request in two pieces is answered, wherever it is cut", async () => {
   await using server = await up();
   for (const head of [GET, GET.replaceAll("\r", ""), "\r\n" + GET]) {
@@ -136,6 +152,21 @@ test("epoll_http.ts: HEAD gets the fields and no body, refused or not", async ()
     assertEquals(codes(text), [status]);
     assertMatch(text, /^(.+\r\n)+\r\n$/);
   }
+});
+
+test("epoll_http.ts: 503 for a client that finds no descriptor left", async () => {
+  await using server = await start(
+    "epoll_http.ts",
+    ["--timeout", "60", "--quiet"],
+    (command) => `ulimit -n 40; exec ${command}`,
+  );
+  const conns = [];
+  for (let i = 0; i < 40; i++) conns.push(await connect(server.port));
+  const { status, head, body } = await response(conns.at(-1)!);
+  assertEquals(status, 503);
+  assertStringIncludes(head, "\r\nConnection: close\r\n");
+  assertEquals(body, "too many open files (EMFILE)\n");
+  for (const conn of conns) conn.close();
 });
 
 test("epoll_http.ts: OPTIONS tells which methods the server knows", async () => {
@@ -208,6 +239,8 @@ test("epoll_http.ts: --echo answers with the body, sent with a length or in chun
   assertEquals((await response(conn)).body, "食堂");
   await send(conn, post("Content-Length: 0"));
   assertEquals((await response(conn)).body, "");
+  await send(conn, post("Content-Length: 3", "abc").replace("POST", "GET"));
+  assertEquals((await response(conn)).body, "abc");
   await talk(conn);
   const whole = crypto.getRandomValues(new Uint8Array(65536));
   const body = new Uint8Array(1 << 20).map((_, i) =>
@@ -245,6 +278,10 @@ test("epoll_http.ts: pipelined requests of a client that does not read wait, in 
   await pause(300);
   using other = await connect(server.port);
   await talk(other);
+  // What the server received last must not be overwritten by another's bytes.
+  const chatter = "y".repeat(300_000);
+  await send(other, post(`Content-Length: ${chatter.length}`, chatter));
+  assertEquals((await response(other)).body, chatter);
   assert(await sleeps(server.pid), "it spins");
   assert(memory(server.pid) < 250, `${memory(server.pid)} MB`);
   for (let i = 0; i < count; i++) {
@@ -253,17 +290,54 @@ test("epoll_http.ts: pipelined requests of a client that does not read wait, in 
   await sending;
 });
 
+test("epoll_http.ts: requests that come together are answered in one send", async () => {
+  await using server = await up("--quiet", "--trace");
+  using conn = await connect(server.port);
+  const sizes = () =>
+    [...server.output().matchAll(/ send\(\d+, (\d+) bytes/g)]
+      .map((found) => Number(found[1]));
+  await talk(conn);
+  await server.until(/ send\(\d+, \d+ bytes .*ms/);
+  const [size] = sizes();
+  await send(conn, GET.repeat(16));
+  await receive(conn, 16 * size);
+  await server.until(` ${16 * size} bytes`);
+  // Of very many, the server does not keep all responses before it sends one.
+  const count = 2000;
+  await send(conn, GET.repeat(count));
+  await receive(conn, count * size);
+  assert(Math.max(...sizes()) < 16 * 1024 + size, `${sizes()}`);
+});
+
+test("epoll_http.ts: after the last response the server hangs up at once", async () => {
+  await using server = await up("--quiet");
+  const before = sockets(server.pid);
+  using conn = await connect(server.port);
+  await send(conn, GET.replace("\r\n", "\r\nConnection: close\r\n"));
+  assertEquals(codes(await rest(conn)), [200]);
+  // It has stopped sending, and still receives: for two seconds, not sixty.
+  assertEquals(sockets(server.pid), before + 1);
+  await eventually(
+    () => sockets(server.pid) === before,
+    "it waits for a client that does not hang up",
+  );
+});
+
 test("epoll_http.ts: a refusal reaches a client that is still sending", async () => {
   await using server = await up("--quiet");
+  const piece = new Uint8Array(1 << 20);
   for (let i = 0; i < 5; i++) {
     using conn = await connect(server.port);
-    const sending = send(
-      conn,
-      post("Content-Length: 20000000", "x".repeat(8 << 20)),
-    )
-      .then(() => conn.closeWrite()).catch(() => {});
+    const sending = (async () => {
+      await send(conn, post("Content-Length: 99999999"));
+      const count = i === 0 ? 90 : 8;
+      for (let sent = 0; sent < count; sent++) await send(conn, piece);
+      await conn.closeWrite();
+    })().catch(() => {}); // a busy server hangs up after two seconds
     assertEquals(codes(await rest(conn)), [413]);
     await sending;
+    // What comes after the refusal is not kept.
+    assert(memory(server.pid) < 200, `${memory(server.pid)} MB`);
   }
 });
 

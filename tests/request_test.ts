@@ -162,3 +162,17 @@ Deno.test("request.ts: bodies of all clients share the memory", () => {
   c.freeBody();
   assertEquals(memory.available, 100_000);
 });
+
+Deno.test("request.ts: a body that comes byte by byte is seldom copied", () => {
+  const memory = new Memory(100_000);
+  const reader = new RequestReader(memory);
+  const sizes = new Set<number>();
+  reader.push(latin1(chunked("2710\r\n")));
+  for (let i = 0; i < 10_000; i++) {
+    assertEquals(reader.next(), undefined);
+    reader.keepUnread();
+    reader.push(Uint8Array.of(i));
+    sizes.add(memory.available);
+  }
+  assert(sizes.size < 20, `${sizes.size} copies`);
+});
