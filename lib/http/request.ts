@@ -397,6 +397,12 @@ export class RequestReader implements Request {
     let end = lineEnd;
     while (start < end && isBlank(data[start])) start++;
     while (start < end && isBlank(data[end - 1])) end--;
+    this.#takeField(name, start, end);
+  }
+
+  /** Remembers the value of one of `FIELDS`. */
+  #takeField(name: string, start: number, end: number) {
+    const data = this.#data;
     if (name === "host") {
       this.#readHost(start, end);
       return;
