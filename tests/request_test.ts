@@ -176,3 +176,19 @@ Deno.test("request.ts: a body that comes byte by byte is seldom copied", () => {
   }
   assert(sizes.size < 20, `${sizes.size} copies`);
 });
+
+Deno.test("request.ts: a head that comes byte by byte is seldom copied", () => {
+  const { set } = Uint8Array.prototype;
+  let copied = 0;
+  Uint8Array.prototype.set = function (data, offset) {
+    copied += data.length;
+    set.call(this, data, offset);
+  };
+  try {
+    const bytes = latin1(GET.replace("a", "a".repeat(10_000)));
+    assertEquals(read(bytes, everyOffset(bytes))[1], "GET / 1 true");
+    assert(copied < 6 * bytes.length, `${copied} bytes`);
+  } finally {
+    Uint8Array.prototype.set = set;
+  }
+});
