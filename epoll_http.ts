@@ -1,6 +1,6 @@
 /**
- * Multiplexed I/O with epoll(7), as an HTTP server: the kernel keeps a list of
- * descriptors. One thread sleeps until some are ready and is handed only those.
+ * Multiplexed I/O with epoll(7), as an HTTP server: the kernel keeps the list of
+ * descriptors. One thread sleeps until some are ready, and is handed only those.
  *
  * In the canteen: you leave your name. When it is ready, you are called, and
  * only you.
@@ -9,9 +9,9 @@
  *
  * By hand: deno run -A client.ts --port 8080; type GET / HTTP/1.0, Enter twice.
  *
- * It is epoll.ts with clients that send requests, in pieces or many at once,
- * and have a time in which to do so. What a request is, and its response, is no
- * lesson: that is in lib/http/.
+ * This is epoll.ts for clients that send requests, in pieces or many at once, and
+ * have a time limit. How requests are read and answered is in lib/http/, as this
+ * has nothing to do with waiting.
  */
 import { Http, HttpPeer } from "./lib/http/peer.ts";
 import {
@@ -98,20 +98,20 @@ while (true) {
         peers.delete(fd);
         continue;
       }
-      peer.take(message);
+      peer.push(message);
     }
     while (!peer.unsent) { // several requests may have come together
       const response = peer.answer();
-      if (response === null) break; // null: no other request is whole yet
-      peer.send(response); // shuts down after the last, and the client leaves
+      if (response === null) break; // null: no further request is complete yet
+      peer.send(response); // shuts down after the last one: the client leaves
       // While something is unsent we wait for room, and read nothing. At other
       // times there nearly always is room: asking, we would never sleep.
       if (peer.unsent) watch(fd, EPOLLOUT);
     }
   }
-  // After the reading: what came in time counts, however late we were.
-  for (const peer of http.late(peers)) {
-    if (!peer.expire()) continue; // it has been sent 408, and may read that
+  // After the reading: what came in time counts, even if we read it late.
+  for (const peer of http.expired(peers)) {
+    if (!peer.expire()) continue; // it was sent 408, and gets time to read that
     peer.close("timed out");
     peers.delete(peer.fd);
   }

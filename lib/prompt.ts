@@ -1,97 +1,134 @@
 /**
- * A line of input at the foot of a terminal, above which other things are
- * printed while it is being typed. What the keys do is node:readline's. What
- * they look like is drawn here: readline expects nobody else to print.
+ * A line editor at the foot of a terminal: what the server sends is printed above
+ * the line that is being typed. node:readline handles the keys. The drawing is
+ * done here, because readline assumes that nothing else prints.
  */
 import * as readline from "node:readline";
 import { Readable, Writable } from "node:stream";
 import { print, printable } from "./output.ts";
 import { characterWidth } from "./width.ts";
 
-/** How many rows down, and at which column, `text` ends. */
-function end(text: string, column: number, columns: number) {
+interface Position {
+  row: number;
+  column: number;
+}
+
+/**
+ * Where a text ends that begins at this column, on a terminal of so many columns:
+ * the row, counted from where it begins, and the column.
+ */
+function endOf(text: string, start: number, columns: number): Position {
   let row = 0;
-  for (const char of text) {
-    const width = characterWidth(char);
-    if (char === "\n") {
+  let column = start;
+  for (const character of text) {
+    const width = characterWidth(character);
+    if (character === "\n") {
       row++;
       column = 0;
     } else if (column + width > columns) {
       row++;
       column = width;
-    } else column += width;
+    } else {
+      column += width;
+    }
   }
   return column < columns ? { row, column } : { row: row + 1, column: 0 };
 }
 
-/** The size of the terminal; 80 × 24, as ever, if it does not know. */
-function size() {
+/** The size of the terminal; 80 × 24 if the terminal does not know its size. */
+function terminalSize() {
   const { columns, rows } = Deno.consoleSize();
   return { columns: columns || 80, rows: rows || 24 };
 }
 
-function on(signal: Deno.Signal, listener: () => void) {
+function write(text: string) {
+  print(new TextEncoder().encode(text));
+}
+
+function onSignal(signal: Deno.Signal, listener: () => void) {
   try {
     Deno.addSignalListener(signal, listener);
-  } catch { /* Windows knows but a few */ }
+  } catch { /* Windows has only some of them */ }
 }
+
+/** The signals that end the script, with their numbers. */
+const ENDING_SIGNALS: [Deno.Signal, number][] = [
+  ["SIGHUP", 1],
+  ["SIGINT", 2],
+  ["SIGQUIT", 3],
+  ["SIGTERM", 15],
+];
+
+const HOME = "\x1b[H"; // moves the cursor to the first row and column
+const WHERE_IS_CURSOR = "\x1b[6n"; // the terminal answers with row and column
+const CURSOR_REPORT = /\p{Cc}\[\d+;(\d+)R/gu; // that answer
+const PATIENCE = 3000; // ms that we wait for that answer
+const CONTROL = /[^\P{Cc}\r\n]/u; // any control character but the end of a line
+const MAX_KEYS = 99; // characters that are taken key by key
+const MAX_PARTIAL = 9999; // characters of an unfinished line that are kept
+
+const up = (rows: number) => rows > 0 ? `\x1b[${rows}A` : "";
+const toColumn = (column: number) => `\x1b[${column + 1}G`;
+const ERASE_BELOW = "\x1b[J";
 
 /** Reads lines at a terminal, until Ctrl-C or Ctrl-D. */
 export class Prompt {
   readonly #keys = new Readable({ read() {} });
-  readonly #typed = readline.createInterface({
+  readonly #editor = readline.createInterface({
     input: this.#keys,
     output: new Writable({ write: (_chunk, _encoding, done) => done() }),
     terminal: true,
   });
-  #partial = ""; // a line that has not come as a whole stands before the prompt
-  #column = 0; // where that ends, and the prompt begins
-  #cursor = { row: 0, column: 0 }; // rows below that, column of the screen
-  #cr = ""; // a \r that has come last: what follows may be its \n
-  #columns = 0; // how many there were when it was drawn
-  #asked = 0; // how often the terminal was asked where the cursor is
-  #patience?: ReturnType<typeof setTimeout>; // if it does not
-  #held = ""; // what is to be shown once it has answered
+  #partial = ""; // a line without its newline yet, printed before the prompt
+  #startColumn = 0; // where that line ends and the prompt begins
+  #cursor: Position = { row: 0, column: 0 }; // its row counts from the prompt's
+  #pendingCR = ""; // a \r that came last: its \n may come next
+  #drawnColumns = 0; // columns of the terminal when the prompt was drawn
+  #queries = 0; // answers that the terminal still owes: where is the cursor?
+  #queryTimer?: ReturnType<typeof setTimeout>; // a terminal may never answer
+  #pendingText = ""; // to be shown once the terminal has answered
   #closed = false;
 
   constructor(readonly sign: string) {
-    Deno.stdin.setRaw(true); // the terminal hands over key by key
-    const ends = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGTERM: 15 } as const;
-    for (const [signal, number] of Object.entries(ends)) {
-      on(signal as keyof typeof ends, () => {
+    Deno.stdin.setRaw(true); // the terminal hands over each key
+    for (const [signal, number] of ENDING_SIGNALS) {
+      onSignal(signal, () => {
         this.close();
         Deno.exit(128 + number);
       });
     }
-    on("SIGCONT", () => this.#resume());
-    on("SIGWINCH", () => this.#ask());
-    this.#typed.on("SIGTSTP", () => this.#suspend());
+    onSignal("SIGCONT", () => this.#resume());
+    onSignal("SIGWINCH", () => this.#queryCursor());
+    this.#editor.on("SIGTSTP", () => this.#suspend());
     this.#draw();
   }
 
-  /** What is typed, a line at a time, each with its newline. */
+  /** Yields each line that is typed, with its newline. */
   async *lines(): AsyncGenerator<Uint8Array> {
     const lines: Uint8Array[] = [];
     let ended = false;
-    this.#typed.on("line", (line) => {
-      this.#write(this.sign + printable(line) + "\n");
+    this.#editor.on("line", (line) => {
+      this.#printText(this.sign + printable(line) + "\n");
       lines.push(new TextEncoder().encode(line + "\n"));
     });
-    this.#typed.on("close", () => ended = true);
+    this.#editor.on("close", () => {
+      ended = true;
+    });
     this.#keys.on("keypress", (_char: string, { ctrl, name }: readline.Key) => {
-      if (ctrl && name === "l") this.#move("\x1b[H");
+      if (ctrl && name === "l") this.#restart(HOME);
     });
     const decoder = new TextDecoder();
     let text = "";
     for await (const chunk of Deno.stdin.readable) {
       text += decoder.decode(chunk, { stream: true });
-      text = text.replace(/\p{Cc}\[\d+;(\d+)R/gu, (_, column) => {
-        if (this.#asked && !--this.#asked) this.#resized(column - 1);
+      text = text.replace(CURSOR_REPORT, (_report, column: string) => {
+        this.#takeReport(Number(column) - 1);
         return "";
       });
-      if (!this.#settled()) continue;
-      const pasted = text.length > 99 && !/[^\P{Cc}\r\n]/u.test(text);
-      if (pasted) this.#typed.write(text); // key by key it would take long
+      if (!this.#inPlace()) continue;
+      // Key by key, a long paste would take too long. Text without keys goes whole.
+      const pasted = text.length > MAX_KEYS && !CONTROL.test(text);
+      if (pasted) this.#editor.write(text);
       else this.#keys.emit("data", new TextEncoder().encode(text));
       text = "";
       if (!ended) this.#draw();
@@ -100,128 +137,158 @@ export class Prompt {
     }
   }
 
-  /** Prints what came, above what is typed, with control characters escaped. */
+  /** Prints a text above the line that is typed, control characters escaped. */
   show(text: string) {
-    this.#held += text;
-    if (!this.#settled()) return;
-    text = this.#cr + this.#held;
-    this.#held = "";
-    this.#cr = text.endsWith("\r") ? "\r" : "";
-    const lines = text.slice(0, text.length - this.#cr.length).split(/\r?\n/);
-    this.#write(lines.map(printable).join("\n"));
+    this.#pendingText += text;
+    if (!this.#inPlace()) return;
+    const all = this.#pendingCR + this.#pendingText;
+    this.#pendingText = "";
+    this.#pendingCR = all.endsWith("\r") ? "\r" : "";
+    const complete = all.slice(0, all.length - this.#pendingCR.length);
+    this.#printText(complete.split(/\r?\n/).map(printable).join("\n"));
     this.#draw();
   }
 
-  /** Leaves the terminal as it was, and the cursor in a row of its own. */
+  /** Restores the terminal's settings, and leaves the cursor in a new row. */
   close() {
     if (this.#closed) return;
-    if (this.#asked) this.#resized();
+    if (this.#queries > 0) this.#resized();
     this.#closed = true;
     this.#leave();
     Deno.stdin.setRaw(false);
   }
 
-  /** Writes in place of the prompt, and of all that stands below it. */
-  #put(text: string, then = "") {
-    const up = this.#cursor.row ? `\x1b[${this.#cursor.row}A` : "";
-    const erase = `${up}\x1b[${this.#column + 1}G\x1b[J`;
-    this.#columns = size().columns;
-    this.#cursor = end(text, this.#column, this.#columns);
-    // A terminal wraps not when a row is full, but at the next character.
-    const full = !this.#cursor.column && /.$/.test(text) ? " \r" : "";
-    print(new TextEncoder().encode(erase + text + full + then));
+  /**
+   * Replaces the prompt, and what stands below it, by a text; `then` moves the
+   * cursor afterwards.
+   */
+  #replace(text: string, then = "") {
+    const erase = up(this.#cursor.row) + toColumn(this.#startColumn) +
+      ERASE_BELOW;
+    this.#drawnColumns = terminalSize().columns;
+    this.#cursor = endOf(text, this.#startColumn, this.#drawnColumns);
+    // When a row is full, a terminal goes to the next one only with the next
+    // character.
+    const rowIsFull = this.#cursor.column === 0 && /.$/.test(text);
+    write(erase + text + (rowIsFull ? " \r" : "") + then);
   }
 
-  /** Writes what stays. */
-  #write(text: string) {
-    const full = this.#partial && !this.#column; // a row, and it has ended
-    this.#put(full ? text.replace(/^\n/, "") : text);
+  /** Prints a text in place of the prompt. It stays; the prompt is not drawn. */
+  #printText(text: string) {
+    const rowIsFull = this.#partial !== "" && this.#startColumn === 0;
+    // The cursor is in the next row already.
+    this.#replace(rowIsFull ? text.replace(/^\n/, "") : text);
     this.#cursor.row = 0;
-    this.#column = this.#cursor.column;
+    this.#startColumn = this.#cursor.column;
     const all = this.#partial + text;
-    this.#partial = all.slice(all.lastIndexOf("\n") + 1).slice(-9999);
+    const line = all.slice(all.lastIndexOf("\n") + 1);
+    this.#partial = line.slice(-MAX_PARTIAL);
   }
 
+  /** Draws the prompt, and what is typed, with the cursor in it. */
   #draw() {
-    const { columns, rows } = size();
-    const { line, cursor } = this.#typed;
-    // Of what is longer than the screen, the part around the cursor.
-    const most = Math.ceil(columns * (rows - 2) / 2);
-    const first = Math.max(0, cursor - most);
+    const { columns, rows } = terminalSize();
+    const { line, cursor } = this.#editor;
+    // If the line is longer than the screen, the part around the cursor.
+    const half = Math.ceil(columns * (rows - 2) / 2);
+    const first = Math.max(0, cursor - half);
     const before = this.sign + printable(line.slice(first, cursor));
-    const behind = printable(line.slice(cursor, first + most));
-    const at = end(before, this.#column, columns);
-    const { row } = end(before + behind, this.#column, columns);
-    const up = row > at.row ? `\x1b[${row - at.row}A` : "";
-    this.#put(before + behind, `${up}\x1b[${at.column + 1}G`);
-    this.#cursor = at;
+    const after = printable(line.slice(cursor, first + half));
+    const position = endOf(before, this.#startColumn, columns);
+    const end = endOf(before + after, this.#startColumn, columns);
+    this.#replace(
+      before + after,
+      up(end.row - position.row) + toColumn(position.column),
+    );
+    this.#cursor = position;
   }
 
-  /** Lets stand what was typed, and nothing if that was nothing. */
+  /** Leaves what was typed on the screen; erases the prompt if nothing was. */
   #leave() {
-    const { line } = this.#typed;
-    if (line) this.#write(this.sign + printable(line));
-    this.#write(this.#column ? "\n" : "");
+    const { line } = this.#editor;
+    if (line) this.#printText(this.sign + printable(line));
+    this.#printText(this.#startColumn > 0 ? "\n" : "");
   }
 
-  /** Begins anew somewhere else on the screen. */
-  #move(there: string) {
-    print(new TextEncoder().encode(there));
+  /** Moves the cursor, and takes that place for the start of an empty line. */
+  #restart(move: string) {
+    write(move);
     this.#partial = "";
-    this.#column = this.#cursor.row = 0;
+    this.#startColumn = 0;
+    this.#cursor.row = 0;
   }
 
-  /** Ctrl-Z: stops all that one command has started, as the terminal would. */
+  /** Ctrl-Z: stops all processes of the job, as the terminal would do. */
   #suspend() {
     this.#leave();
     Deno.stdin.setRaw(false);
     try {
-      Deno.kill(0, "SIGTSTP"); // goes on here after `fg`
+      Deno.kill(0, "SIGTSTP"); // returns after `fg`
     } catch { /* without --allow-run */ }
     this.#resume();
   }
 
   #resume() {
     if (this.#closed) return;
-    Deno.stdin.setRaw(false); // the shell has had it in between
+    // The shell has changed the settings; Deno thinks that they are as it left
+    // them, and would not set them again.
+    Deno.stdin.setRaw(false);
     Deno.stdin.setRaw(true);
     this.#draw();
   }
 
-  /** Whether what stands there still is where it was drawn. */
-  #settled() {
-    if (!this.#asked && size().columns !== this.#columns) this.#ask();
-    return !this.#asked;
+  /** Whether the prompt still is where it was drawn; if in doubt, asks. */
+  #inPlace(): boolean {
+    const resized = terminalSize().columns !== this.#drawnColumns;
+    if (this.#queries === 0 && resized) this.#queryCursor();
+    return this.#queries === 0;
   }
 
-  #ask() {
-    this.#asked++;
-    print(new TextEncoder().encode("\x1b[6n")); // where is the cursor?
-    clearTimeout(this.#patience);
-    this.#patience = setTimeout(() => this.#resized(), 3000);
+  #queryCursor() {
+    this.#queries++;
+    write(WHERE_IS_CURSOR);
+    clearTimeout(this.#queryTimer);
+    this.#queryTimer = setTimeout(() => this.#resized(), PATIENCE);
+  }
+
+  /** Takes the terminal's answer. The one to the last query counts. */
+  #takeReport(column: number) {
+    if (this.#queries === 0) return;
+    this.#queries--;
+    if (this.#queries === 0) this.#resized(column);
   }
 
   /**
-   * When its size changes, one terminal wraps anew what stands there, another
-   * does not. It was asked where the cursor is, and that tells which it did.
+   * Finds the prompt again on a terminal of another width. Some terminals wrap
+   * anew what stands on the screen, others do not; the column of the cursor, if
+   * the terminal has told it, shows which kind it is.
    */
   #resized(column?: number) {
-    this.#asked = 0;
-    clearTimeout(this.#patience);
-    const columns = this.#columns = size().columns;
-    const { line, cursor } = this.#typed;
+    this.#queries = 0;
+    clearTimeout(this.#queryTimer);
+    const { columns } = terminalSize();
+    this.#drawnColumns = columns;
+    const { line, cursor } = this.#editor;
     const before = this.#partial + this.sign + printable(line.slice(0, cursor));
-    const start = end(this.#partial, 0, columns);
-    const at = end(before, 0, columns);
-    const same = { ...this.#cursor, start: this.#column };
-    const anew = { ...at, row: at.row - start.row, start: start.column };
-    const fits = [same, anew].filter((place) =>
+    const start = endOf(this.#partial, 0, columns);
+    const end = endOf(before, 0, columns);
+    const unchanged = { ...this.#cursor, startColumn: this.#startColumn };
+    const wrapped = {
+      row: end.row - start.row,
+      column: end.column,
+      startColumn: start.column,
+    };
+    const possible = [unchanged, wrapped].filter((place) =>
       column === undefined || column === Math.min(place.column, columns - 1)
     );
-    // In doubt rather a row too few is erased than one too many.
-    const [found] = fits.sort((a, b) => a.row - b.row);
-    if (found) this.#cursor.row = found.row, this.#column = found.start;
-    else this.#move("\n");
+    if (possible.length > 0) {
+      // If both are possible, better erase a row too few than one too many.
+      const [place] = possible.sort((a, b) => a.row - b.row);
+      this.#cursor.row = place.row;
+      this.#startColumn = place.startColumn;
+    } else {
+      this.#restart("\n");
+    }
     this.show("");
   }
 }

@@ -345,27 +345,30 @@ for (const [end, status, make] of ends) {
   });
 }
 
-test("client.ts and util.ts alone: it says what is missing, and works", async () => {
+test("a copy of client.ts, util.ts and lib/ has its prompt", async () => {
   const folder = await Deno.makeTempDir();
-  for (const file of ["client.ts", "util.ts"]) {
-    await Deno.copyFile(new URL(file, root), `${folder}/${file}`);
+  const files = ["client.ts", "util.ts", "lib"]
+    .map((name) => new URL(name, root).pathname);
+  const copy = new Deno.Command("cp", { args: ["-r", ...files, folder] });
+  assert((await copy.output()).success, "cp fails");
+  using listener = listen();
+  try {
+    await using terminal = await Terminal.open(100);
+    // The root's deno.json says where @std/cli is, without JSR.
+    const config = new URL("deno.json", root).pathname;
+    const command = `deno run -A --config ${config} client.ts`;
+    const { port } = listener.addr;
+    await terminal.type(`cd ${folder}; clear; ${command} --port ${port}\r`);
+    await terminal.stands(":", [0, 1]);
+    using conn = await listener.accept();
+    await terminal.type("hi\r");
+    assertEquals(await receive(conn, 3), bytes("hi\n"));
+    await terminal.type("draft");
+    await send(conn, "hello sir\n");
+    await terminal.stands(":hi\nhello sir\n:draft", [2, 6]);
+    await terminal.type("\x15\x04"); // Ctrl-U, Ctrl-D
+    await terminal.stands(":hi\nhello sir\n$");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
-  const listener = listen();
-  await using terminal = await Terminal.open(100);
-  const config = new URL("deno.json", root).pathname;
-  const command = `deno run -A --config ${config} client.ts`;
-  await terminal.type(
-    `cd ${folder}; clear; ${command} --port ${listener.addr.port}\r`,
-  );
-  using conn = await listener.accept();
-  listener.close();
-  const said = "client.ts: for a prompt, copy lib/prompt.ts as well";
-  await terminal.stands(said);
-  await terminal.type("hi\r");
-  assertEquals(await receive(conn, 3), bytes("hi\n"));
-  await send(conn, "hello sir\n");
-  await terminal.stands(`${said}\nhi\nhello sir`);
-  await terminal.type("\x03");
-  await terminal.stands(`${said}\nhi\nhello sir\n^C\n$`);
-  await Deno.remove(folder, { recursive: true });
 });

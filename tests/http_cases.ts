@@ -1,4 +1,4 @@
-/** Requests to try a server with, good and bad, and what each is to get. */
+/** Good and bad requests, and the status codes that a server has to answer. */
 
 export const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 export const post = (head: string, body = "") =>
@@ -6,11 +6,11 @@ export const post = (head: string, body = "") =>
 export const chunked = (body: string) =>
   post("Transfer-Encoding: chunked", body);
 
-/** As bytes, a byte for each character. */
+/** The text as bytes: a byte for each character. */
 export const latin1 = (text: string) =>
   Uint8Array.from(text, (char) => char.charCodeAt(0));
 
-/** A name, mostly the section that says so; a request; the status codes it gets. */
+/** A name, mostly with the section of an RFC; a request; its status codes. */
 export type Row = [string, string, number | number[]];
 
 const OK = 200;
@@ -401,7 +401,7 @@ export const rows: Row[] = [
   ["a request cut off", "GET / HTTP/1.1\r\nHost: a\r\n", []],
 ];
 
-/** Random numbers below a limit, the same for the same seed: mulberry32. */
+/** Returns a function for random integers below a limit, set by a seed: mulberry32. */
 export function randomly(seed: number) {
   return (below: number) => {
     seed = (seed + 0x6d2b79f5) | 0;
@@ -439,18 +439,19 @@ const pieces = [
   GET,
 ];
 
-/** One or two of the requests, and up to four mistakes in them. */
+/** One or two of the requests, with one to four mistakes in them. */
 export function mutant(random: (below: number) => number): string {
   let text = short[random(short.length)] +
     (random(2) ? short[random(short.length)] : "");
-  for (let n = random(4); n >= 0; n--) {
-    const at = random(text.length + 1);
-    const kind = random(4);
-    const put = kind < 2
-      ? pieces[random(pieces.length)]
-      : String.fromCharCode(random(256));
-    text = text.slice(0, at) + (kind === 3 ? "" : put) +
-      text.slice(at + (kind ? random(3) : 0));
+  const mistakes = 1 + random(4);
+  for (let i = 0; i < mistakes; i++) {
+    const offset = random(text.length + 1);
+    const kind = random(4); // 0 and 1: a piece is put in; 2: a byte; 3: nothing
+    let inserted = "";
+    if (kind < 2) inserted = pieces[random(pieces.length)];
+    else if (kind === 2) inserted = String.fromCharCode(random(256));
+    const removed = kind === 0 ? 0 : random(3);
+    text = text.slice(0, offset) + inserted + text.slice(offset + removed);
   }
   return text;
 }

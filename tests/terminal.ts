@@ -1,7 +1,7 @@
 /**
- * A real terminal without a window: util-linux' `script` makes the
- * pseudo-terminal, with a shell in it that knows job control, and xterm.js
- * draws what is written to it. What the tests look at is what stands there.
+ * A real terminal without a window: `script` of util-linux makes the
+ * pseudo-terminal, with a shell in it that has job control; xterm.js draws what
+ * is written to the terminal. The tests compare what the screen shows.
  */
 import { assertEquals } from "@std/assert";
 import {
@@ -16,7 +16,7 @@ import {
 
 const emulator = [
   ...["run", "-A", "--no-lock", "--no-config"],
-  new URL("emulator.ts", import.meta.url).pathname,
+  new URL("xterm.ts", import.meta.url).pathname,
 ];
 
 /** A suite of tests at a terminal: skipped where there can be none. */
@@ -41,7 +41,7 @@ export class Terminal implements AsyncDisposable {
   readonly #written: WritableStreamDefaultWriter<Uint8Array>;
   readonly #done: Promise<unknown>;
   #device = "";
-  #stands = { screen: "", cursor: [0, 0] };
+  #shown = { screen: "", cursor: [0, 0] };
 
   private constructor(private columns: number, private rows: number) {
     const folder = new URL(".", `file://${Deno.execPath()}`).pathname;
@@ -77,7 +77,7 @@ export class Terminal implements AsyncDisposable {
     return terminal;
   }
 
-  /** Has the emulator draw what comes, nothing when the size has changed. */
+  /** Has the emulator draw these bytes; none when only the size has changed. */
   async #draw(bytes = new Uint8Array(0)) {
     const line = JSON.stringify([this.columns, this.rows, bytes.toBase64()]);
     await this.#written.write(new TextEncoder().encode(line + "\n"));
@@ -96,38 +96,38 @@ export class Terminal implements AsyncDisposable {
       const lines = text.split("\n");
       text = lines.pop()!;
       for (const line of lines) {
-        this.#stands = JSON.parse(line);
-        const { reply } = JSON.parse(line);
+        const { screen, cursor, reply } = JSON.parse(line);
+        this.#shown = { screen, cursor };
         if (reply) await this.type(reply);
       }
     }
   }
 
-  /** All rows that stand there, those that have scrolled out included. */
+  /** All rows of the screen, and those that have scrolled out of it. */
   screen(): string {
-    return this.#stands.screen;
+    return this.#shown.screen;
   }
 
-  /** Presses keys; a line is ended by "\r". */
+  /** Presses keys; "\r" ends a line. */
   async type(keys: string) {
     await this.#keyboard.write(new TextEncoder().encode(keys)).catch(() => {});
   }
 
   /**
-   * Waits until `expected` is all that stands there, and a moment longer; and
-   * the cursor there, counted from 0.
+   * Waits until the screen shows `expected` and nothing else, with the cursor
+   * there, counted from 0; and whether that stays so for a moment.
    */
   async stands(expected: string, cursor?: [row: number, column: number]) {
     const fits = () =>
       this.screen() === expected &&
-      (!cursor || cursor.join() === this.#stands.cursor.join());
+      (!cursor || cursor.join() === this.#shown.cursor.join());
     for (let ms = 0; ms < PATIENCE && !fits(); ms += 10) await pause(10);
     await pause(30);
     assertEquals(this.screen(), expected);
-    if (cursor) assertEquals(this.#stands.cursor, cursor);
+    if (cursor) assertEquals(this.#shown.cursor, cursor);
   }
 
-  /** Waits until what stands there fits. */
+  /** Waits until the screen matches. */
   async until(pattern: RegExp) {
     for (let ms = 0; ms < PATIENCE; ms += 10) {
       if (pattern.test(this.screen())) return;
@@ -137,14 +137,15 @@ export class Terminal implements AsyncDisposable {
   }
 
   /**
-   * Waits for the shell's word on a job that was stopped, and until every thread
-   * of it has: one that is still in read(2) takes the line meant for the shell.
+   * Waits until the shell reports that a job has stopped, and until every thread
+   * of the job has: one that is still in read(2) takes the line meant for the
+   * shell.
    */
   async stopped(pattern = /Stopped.*\n\$$/) {
     await this.until(pattern);
     await eventually(
       () => this.#jobs().every((state) => state === "T"),
-      "it is not stopped",
+      "the job has not stopped",
     );
   }
 
@@ -165,13 +166,13 @@ export class Terminal implements AsyncDisposable {
     return states;
   }
 
-  /** Types a command and waits for what stands there then. */
+  /** Types a command, and waits until the screen shows `expected`. */
   async run(command: string, expected: string) {
     await this.type(`${command}\r`);
     await this.stands(expected);
   }
 
-  /** The settings, as `stty -a` tells them. */
+  /** The settings of the terminal, as `stty -a` prints them. */
   async settings(): Promise<string> {
     const stty = new Deno.Command("stty", { args: ["-F", this.#device, "-a"] });
     return new TextDecoder().decode((await stty.output()).stdout);
@@ -185,7 +186,7 @@ export class Terminal implements AsyncDisposable {
     await new Deno.Command("stty", { args }).output(); // the kernel: SIGWINCH
   }
 
-  /** The window is closed: what still runs there gets SIGHUP. */
+  /** Closes the window: processes that still run in it get SIGHUP. */
   async [Symbol.asyncDispose]() {
     try {
       this.#shell.kill("SIGKILL");

@@ -1,16 +1,16 @@
 /**
  * xterm.js, as a filter. Each line of its input is a JSON array: columns and
- * rows of the window, and in base64 what a program has written. For each, one
- * line tells what stands there now: `{ screen, cursor, reply }`.
+ * rows of the window, and in base64 what a program has written. For each line,
+ * it prints one that tells what the window shows: `{ screen, cursor, reply }`.
  *
- * It is a process of its own, run with --no-lock: what stands in the lock file,
- * everybody has to download who runs any of the scripts.
+ * This is a process of its own, run with --no-lock. If these packages were in
+ * the lock file, everybody who runs one of the scripts would download them.
  */
 const npm = async (name: string) => (await import(`npm:${name}`)).default;
 const { Terminal } = await npm("@xterm/headless@6.0.0");
 const { Unicode11Addon } = await npm("@xterm/addon-unicode11@0.9.0");
 
-/** What of xterm.js is used here. */
+/** The part of xterm.js that is used here. */
 interface XTerm {
   loadAddon(addon: unknown): void;
   unicode: { activeVersion: string };
@@ -31,8 +31,10 @@ interface XTerm {
 const xterm: XTerm = new Terminal({ allowProposedApi: true });
 xterm.loadAddon(new Unicode11Addon());
 xterm.unicode.activeVersion = "11"; // emoji take two columns
-let reply = ""; // what a terminal answers when it is asked where the cursor is
-xterm.onData((data) => reply += data);
+let reply = ""; // the answer of a terminal that was asked where the cursor is
+xterm.onData((data) => {
+  reply += data;
+});
 
 let input = "";
 for await (
@@ -43,8 +45,8 @@ for await (
   for (const line of lines) {
     const [columns, rows, bytes] = JSON.parse(line);
     xterm.resize(columns, rows);
-    await new Promise<void>((drawn) =>
-      xterm.write(Uint8Array.fromBase64(bytes), drawn)
+    await new Promise<void>((resolve) =>
+      xterm.write(Uint8Array.fromBase64(bytes), resolve)
     );
     const { active } = xterm.buffer;
     const screen = Array.from(

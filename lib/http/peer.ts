@@ -1,9 +1,10 @@
 /**
- * HTTP for epoll_http.ts, whose peers give other answers than those of epoll.ts:
- * to requests, within a time, and with a proper end. What a request may look
- * like is in request.ts.
+ * HTTP for epoll_http.ts. Its peers are like those of epoll.ts, but they answer
+ * requests, have a time limit, and close the connection as HTTP demands. The
+ * requests themselves are read in request.ts.
  */
 import { libc, log, Peer, printable } from "../../util.ts";
+import type { Bytes } from "./grammar.ts";
 import {
   HEADROOM,
   Memory,
@@ -12,8 +13,6 @@ import {
   type Request,
   RequestReader,
 } from "./request.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 const STATUS: Record<number, string> = {
   200: "OK",
@@ -32,26 +31,36 @@ const TEXT = "Content-Type: text/plain; charset=utf-8\r\n";
 const BYTES = "Content-Type: application/octet-stream\r\n";
 const ALLOW = `Allow: ${METHODS.join(", ")}\r\n`;
 const CLOSE = "Connection: close\r\n";
+const KEEP_ALIVE = "Connection: keep-alive\r\n";
 
-const encode = (text: string): Bytes => new TextEncoder().encode(text);
-const GO_ON = encode("HTTP/1.1 100 Continue\r\n\r\n");
+const CONTINUE = encode("HTTP/1.1 100 Continue\r\n\r\n");
 const HELLO = encode("Hello, world!");
 const NOTHING = new Uint8Array(0);
-const NOBODY: HttpPeer[] = [];
+const NO_PEERS: HttpPeer[] = [];
 
-function joined(parts: Bytes[]): Bytes {
-  const whole = new Uint8Array(
-    parts.reduce((sum, { length }) => sum + length, 0),
-  );
-  let at = 0;
+const LINGER = 2; // seconds that a client has to hang up, after the last response
+const BATCH = 16 * 1024; // bytes of responses that are sent together
+const MAX_TICK = 1000; // ms
+
+function encode(text: string): Bytes {
+  return new TextEncoder().encode(text);
+}
+
+function concatenate(parts: Bytes[]): Bytes {
+  const size = parts.reduce((sum, { length }) => sum + length, 0);
+  const whole = new Uint8Array(size);
+  let offset = 0;
   for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
+    whole.set(part, offset);
+    offset += part.length;
   }
   return whole;
 }
 
-/** A response with these fields; to HEAD, without the body GET would get. */
+/**
+ * A response with these fields. To HEAD, it has the Content-Length of the body
+ * that GET would get, and no body.
+ */
 function response(
   status: number,
   fields: string,
@@ -64,42 +73,49 @@ function response(
       `Content-Length: ${body.length}\r\n\r\n`,
   );
   if (method === "HEAD") return head;
-  // What came as a body has room before it: a head fits, and nothing is copied.
+  // The body of a request has free bytes before it. The head of the response
+  // goes there, and the body need not be copied.
   const start = HEADROOM - head.length;
-  if (body.byteOffset !== HEADROOM || start < 0) return joined([head, body]);
+  if (body.byteOffset !== HEADROOM || start < 0) {
+    return concatenate([head, body]);
+  }
   const whole = new Uint8Array(body.buffer, start, head.length + body.length);
   whole.set(head);
   return whole;
 }
 
-/** Shows a request as it came. */
-function show(head: Bytes) {
+/** The field that tells the client whether the connection stays open. */
+function connectionField({ keepAlive, minor }: Request): string {
+  if (!keepAlive) return CLOSE;
+  return minor === 0 ? KEEP_ALIVE : ""; // HTTP/1.1 stays open by default
+}
+
+/** Prints the head of a request as it came, under a rule. */
+function printHead(head: Bytes) {
   log("-".repeat(40));
   for (const line of new TextDecoder().decode(head).trimEnd().split(/\r?\n/)) {
     log(printable(line));
   }
 }
 
-const LINGER = 2; // seconds that a client may take to hang up
-const BATCH = 16 * 1024; // bytes of responses that go out together
-
-/** What the peers of a server have in common. */
+/** What all peers of a server share: options, a clock, memory for bodies. */
 export class Http {
-  /** So long a clock ticks, in ms. */
+  /** How long a tick of the clock takes, in ms. */
   readonly tick: number;
   /**
-   * Ticks since the start. There is one at most each time the server has looked
-   * at who is ready: while it was stopped, nobody's time ran out.
+   * Ticks since the start. The clock ticks at most once each time the server has
+   * served the ready clients: while the server itself was stopped, no client's
+   * time runs out.
    */
   now = 0;
-  readonly timeout: number; // in ticks, as the next
-  readonly linger: number;
-  readonly memory?: Memory;
-  readonly show?: typeof show;
-  #ticked = Date.now();
+  readonly timeout: number; // in ticks
+  readonly linger: number; // in ticks
+  readonly memory?: Memory; // with --echo
+  readonly onHead?: (head: Bytes) => void; // without --quiet
+  #lastTick = Date.now();
   #greeting = NOTHING;
-  #second = 0; // when it was made
-  #fresh = false; // whether that is now
+  #greetingSecond = 0; // the second that is its date
+  #greetingChecked = false; // whether its date was compared since the last wait
   #shutdown = libc({
     // int shutdown(int sockfd, int how);
     shutdown: { parameters: ["i32", "i32"], result: "i32" },
@@ -114,144 +130,163 @@ export class Http {
     },
   ) {
     const { echo, quiet, timeout, bodies } = options;
-    this.tick = Math.ceil(Math.min(1000, 1000 * timeout / 16));
-    const ticks = (seconds: number) =>
-      Math.ceil(1000 * seconds / this.tick) + 1;
-    this.timeout = ticks(timeout);
-    this.linger = ticks(LINGER);
+    this.tick = Math.ceil(Math.min(MAX_TICK, 1000 * timeout / 16));
+    this.timeout = this.#ticks(timeout);
+    this.linger = this.#ticks(LINGER);
     if (echo) this.memory = new Memory(bodies * 2 ** 20);
-    if (!quiet) this.show = show;
+    if (!quiet) this.onHead = printHead;
     Peer.refusal = (why) =>
       new TextDecoder().decode(
         response(503, TEXT + CLOSE, encode(`${why}\n`)),
       );
   }
 
-  /** Those of the peers whose time is over. To be called before each wait. */
-  late(peers: Map<number, HttpPeer>): HttpPeer[] {
-    const now = Date.now();
-    this.#fresh = false;
-    if (now >= this.#ticked && now < this.#ticked + this.tick) return NOBODY;
-    this.#ticked = now;
-    this.now++;
-    return [...peers.values()].filter((peer) => peer.due < this.now);
+  /** So many seconds in ticks: one more, as the current one has begun. */
+  #ticks(seconds: number): number {
+    return Math.ceil(1000 * seconds / this.tick) + 1;
   }
 
-  /** What most requests get, with the time in it: looked at once a wait. */
+  /** The peers whose time is over. To be called once before each wait. */
+  expired(peers: Map<number, HttpPeer>): HttpPeer[] {
+    const now = Date.now();
+    this.#greetingChecked = false;
+    // A clock that was set back ticks as well, and starts anew from there.
+    const ticks = now < this.#lastTick || now >= this.#lastTick + this.tick;
+    if (!ticks) return NO_PEERS;
+    this.#lastTick = now;
+    this.now++;
+    return [...peers.values()].filter((peer) => peer.deadline < this.now);
+  }
+
+  /**
+   * The response to most requests. Its date is compared with the clock only once
+   * between two waits.
+   */
   get greeting(): Bytes {
-    if (!this.#fresh) {
+    if (!this.#greetingChecked) {
       const second = Math.floor(Date.now() / 1000);
-      if (second !== this.#second) this.#greeting = response(200, TEXT, HELLO);
-      this.#second = second;
-      this.#fresh = true;
+      if (second !== this.#greetingSecond) {
+        this.#greeting = response(200, TEXT, HELLO);
+        this.#greetingSecond = second;
+      }
+      this.#greetingChecked = true;
     }
     return this.#greeting;
   }
 
-  /** RFC 9112, 9.6: stops sending; to close at once could take back the last. */
+  /**
+   * RFC 9112, 9.6: ends the sending, and leaves the receiving open. If we closed
+   * while the client still sends, the kernel would reset the connection, and the
+   * client could lose the last response.
+   */
   shutdown(fd: number) {
     const SHUT_WR = 1;
-    this.#shutdown(fd, SHUT_WR); // or it has hung up: recv will tell
+    this.#shutdown(fd, SHUT_WR); // an error comes back from the next recv
   }
 }
 
 /** A client that sends requests, and gets a response to each. */
 export class HttpPeer extends Peer {
-  due: number; // in ticks of `Http.now`
+  deadline: number; // in ticks of Http.now
   #http: Http;
   #reader: RequestReader;
-  #stage = "";
-  #last = false; // whether its last response is on the way
+  #stage = ""; // of the reader, when it was last looked at
+  #closing = false; // whether the last response has been made
 
   constructor({ fd, name }: Peer, http: Http) {
     super(fd, name);
     this.#http = http;
-    this.#reader = new RequestReader(http.memory, http.show);
-    this.due = http.now + http.timeout;
+    this.#reader = new RequestReader(http.memory, http.onHead);
+    this.deadline = http.now + http.timeout;
   }
 
-  /** Takes what came: requests, or pieces of them. */
-  take(message: Bytes) {
-    if (!this.#last) this.#reader.push(message);
+  /** Takes what was received: requests, or pieces of them. */
+  push(message: Bytes) {
+    if (!this.#closing) this.#reader.push(message);
   }
 
   /** The next bytes to send; null until more has come. */
   answer(): Bytes | null {
     const reader = this.#reader;
-    const first = this.#next();
-    // Small responses to requests that came together go out together.
-    if (first === null || !reader.more || first.length > BATCH) return first;
+    const first = this.#nextResponse();
+    if (first === null || !reader.hasUnread || first.length > BATCH) {
+      return first;
+    }
+    // Small responses to requests that came together are sent together.
     const all = [first];
     let size = first.length;
     while (size < BATCH) {
-      const next = this.#next();
+      const next = this.#nextResponse();
       if (next === null) break;
       all.push(next);
       size += next.length;
     }
-    return all.length === 1 ? first : joined(all);
+    return all.length === 1 ? first : concatenate(all);
   }
 
+  /** Sends a response, or what is unsent of one; after the last, shuts down. */
   override send(message = this.unsent!) {
-    const before = message === this.unsent ? message.length : Infinity;
-    this.unsent = message; // what does not fit need not be copied
+    const isRest = message === this.unsent;
+    // Nothing changes a response that was made: what does not fit need not be
+    // copied, as Peer would do with a message.
+    this.unsent = message;
     super.send();
     if (this.unsent !== null) {
-      this.#reader.keep();
-      if (this.unsent.length < before) this.#renew(this.#http.timeout);
-    } else if (this.#last) {
+      this.#reader.keepUnread();
+      const progress = !isRest || this.unsent.length < message.length;
+      if (progress) this.#renewDeadline(this.#http.timeout);
+    } else if (this.#closing) {
       this.#http.shutdown(this.fd);
-      this.#renew(this.#http.linger);
+      this.#renewDeadline(this.#http.linger);
     }
   }
 
-  #renew(ticks: number) {
-    this.due = this.#http.now + ticks;
+  #renewDeadline(ticks: number) {
+    this.deadline = this.#http.now + ticks;
   }
 
   override close(why?: string) {
-    this.#reader.free();
+    this.#reader.freeBody();
     super.close(why);
   }
 
-  /** Its time is over: whether it is to be closed, and not only told so. */
+  /** Handles a timeout; returns whether to close the connection. */
   expire(): boolean {
+    // A client that was answered, and asks for nothing, is told nothing.
+    const idle = this.#stage === "idle";
+    if (this.unsent !== null || this.#closing || idle) return true;
     const { timeout } = this.#http.options;
-    const idle = this.#stage === "idle"; // it was answered
-    if (this.unsent || this.#last || idle) return true;
     this.send(this.#refuse(new Refusal(408, `no request within ${timeout} s`)));
     return this.unsent !== null;
   }
 
-  #next(): Bytes | null {
-    if (this.#last) return null;
+  #nextResponse(): Bytes | null {
+    if (this.#closing) return null;
     const reader = this.#reader;
     const request = reader.next();
     if (request !== undefined || reader.stage !== this.#stage) {
-      // A byte now and then buys no time: to get on does.
+      // A whole head or body renews the deadline; a single byte does not, or a
+      // client could hold the connection for ever.
       this.#stage = reader.stage;
-      this.#renew(this.#http.timeout);
+      this.#renewDeadline(this.#http.timeout);
     }
     if (request instanceof Refusal) return this.#refuse(request);
     if (request !== undefined) return this.#respond(request);
     if (reader.expectsContinue) {
       reader.expectsContinue = false;
-      return GO_ON;
+      return CONTINUE;
     }
-    reader.keep();
+    reader.keepUnread();
     return null;
   }
 
-  #respond({ method, path, minor, keepAlive, body }: Request): Bytes {
-    this.#last = !keepAlive;
+  #respond(request: Request): Bytes {
+    const { method, path, minor, keepAlive, body } = request;
+    this.#closing = !keepAlive;
     if (path === "/" && method === "GET" && minor && keepAlive && !body) {
       return this.#http.greeting;
     }
-    const connection = !keepAlive
-      ? CLOSE
-      : minor
-      ? ""
-      : "Connection: keep-alive\r\n";
+    const connection = connectionField(request);
     const respond = (status: number, fields: string, body: Bytes) =>
       response(status, fields + connection, body, method);
     if (method === "OPTIONS" && (path === "/" || path === "*")) {
@@ -264,9 +299,9 @@ export class HttpPeer extends Peer {
   }
 
   #refuse({ status, why }: Refusal): Bytes {
-    this.#last = true;
+    this.#closing = true;
     const { method } = this.#reader;
-    this.#reader.free();
+    this.#reader.freeBody();
     log(`${this.name}: ${status} ${STATUS[status]}: ${why}`);
     const body = encode(`${status} ${STATUS[status]}: ${why}\n`);
     return response(status, TEXT + CLOSE, body, method);

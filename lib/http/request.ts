@@ -1,12 +1,37 @@
 /**
- * Bytes into HTTP requests. The grammar is that of RFC 9112, strictly, with
- * what RFC 9110 says of the fields that frame a message. However the bytes are
- * cut, they mean the same; each is looked at once, most of them four at a time.
+ * Reads HTTP requests from bytes: strictly by RFC 9112, with what RFC 9110 says
+ * of the fields that frame a message. In whatever pieces the bytes come, they
+ * mean the same; and each byte is looked at once.
  */
+import {
+  ABSOLUTE_URI,
+  type Bytes,
+  CHUNK_LINE,
+  COLON,
+  CR,
+  DIGIT,
+  DOT,
+  equals,
+  FIELD_LINE,
+  HOSTNAME,
+  isAuthority,
+  isBlank,
+  isDigit,
+  LF,
+  ONE,
+  QUESTION_MARK,
+  REQUEST_LINE,
+  skip,
+  skipValue,
+  SLASH,
+  SP,
+  TARGET,
+  text,
+  TOKEN,
+  ZERO,
+} from "./grammar.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
-/** A request that gets this status instead of an answer, and is the last. */
+/** Why a request is refused. It is the last one of its connection. */
 export class Refusal {
   constructor(readonly status: number, readonly why: string) {}
 }
@@ -14,136 +39,36 @@ export class Refusal {
 export interface Request {
   /** One of `METHODS`. */
   method: string;
-  /** Of the target, without its query; `*` means the server as a whole. */
+  /** The path of the target, without its query; `*` means the whole server. */
   path: string;
-  /** Of HTTP/1.0 and HTTP/1.1: 0 or 1. */
+  /** 0 for HTTP/1.0, 1 for HTTP/1.1. */
   minor: number;
-  /** Whether the client takes another response on this connection. */
+  /** Whether another request can follow on this connection. */
   keepAlive: boolean;
-  /** The body, where there is one and bodies are kept. */
+  /** The body, if the request has one and bodies are kept. */
   body?: Bytes;
 }
 
-/** The methods that are known here; any other is refused. */
+/** The methods that the server knows. It refuses all others. */
 export const METHODS = ["GET", "HEAD", "POST", "PUT", "OPTIONS"];
 
-const MAX_METHOD = 32; // bytes, as all that follow
+// The most bytes that each of these can have.
+const MAX_METHOD = 32;
 const MAX_HEAD = 16 * 1024;
 const MAX_BODY = 1024 * 1024;
 const MAX_CHUNK_LINE = 1024;
-const MAX_EXTENSIONS = 16 * 1024; // of all the chunks of a body
+const MAX_EXTENSIONS = 16 * 1024; // of all chunks of a body together
+
+/** Bytes that are free before a body, so that the head of a response fits. */
+export const HEADROOM = 256;
 
 /** The memory that the bodies of all clients share. */
 export class Memory {
-  left: number;
-  constructor(bytes: number) {
-    this.left = bytes;
-  }
+  constructor(public available: number) {}
 }
 
-// ------------------------------------------------------------------- grammar
-
-const [HTAB, LF, CR, SP] = [9, 10, 13, 32];
-const [DOT, SLASH, ZERO, ONE, COLON, QUESTION_MARK] = [
-  ...new TextEncoder().encode("./01:?"),
-];
-
-// What a byte may be part of: a token (a method, the name of a field), a target
-// (RFC 3986, and what browsers leave as it is in a query), a request line, the
-// value of a field, the name of a host in its simplest form.
-const TOKEN = 1;
-const TARGET = 2;
-const REQUEST_LINE = 4;
-const VALUE = 8;
-const HOSTNAME = 16;
-const DIGIT = 32;
-const kinds = new Uint8Array(256).map((_, byte) => {
-  const char = String.fromCharCode(byte);
-  return (/[!#$%&'*+.^_`|~0-9A-Za-z-]/.test(char) ? TOKEN : 0) |
-    (/[!$-;=?-~]/.test(char) ? TARGET : 0) |
-    (/[ !$-;=?-~]/.test(char) ? REQUEST_LINE : 0) |
-    (/[\t -~\x80-\xff]/.test(char) ? VALUE : 0) |
-    (/[0-9A-Za-z.-]/.test(char) ? HOSTNAME : 0) |
-    (/[0-9]/.test(char) ? DIGIT : 0);
-});
-
-const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
-const quoted = '"(?:[\\t !#-\\[\\]-~\\x80-\\xff]|\\\\[\\t -~\\x80-\\xff])*"';
-const CHUNK = RegExp(
-  `^([0-9A-Fa-f]+)(?:[ \\t]*;[ \\t]*${token}` +
-    `(?:[ \\t]*=[ \\t]*(?:${token}|${quoted}))?)*$`,
-);
-const FIELD = RegExp(`^${token}:`);
-// RFC 3986, 3.2.2 and 3.2.3: a host, and maybe a port.
-const unreserved = "[\\w.~!$&'()*+,;=-]";
-const AUTHORITY = RegExp(
-  `^(?:\\[(?:([0-9A-Fa-f:.]+)|[vV][0-9A-Fa-f]+\\.(?:${unreserved}|:)+)\\]|` +
-    `(?:${unreserved}|%[0-9A-Fa-f]{2})*)(?::\\d*)?$`,
-);
-const ABSOLUTE = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/?]+)([^?]*)/;
-
-function isAuthority(name: string): boolean {
-  const found = AUTHORITY.exec(name);
-  return found !== null && (!found[1] || URL.canParse(`http://[${found[1]}]`));
-}
-
-/** The first byte from `at` on that is not of this kind, or `end`. */
-function after(kind: number, data: Bytes, at: number, end: number): number {
-  while (at < end && kinds[data[at]] & kind) at++;
-  return at;
-}
-
-// Of the data that was looked at last: all clients share a buffer, mostly.
-let viewed: Bytes | undefined;
-let view: DataView;
-
-/** `after(VALUE, …)`, but four bytes at a time: most of a head is values. */
-function afterValue(data: Bytes, at: number, end: number): number {
-  if (data !== viewed) {
-    viewed = data;
-    view = new DataView(data.buffer);
-  }
-  const words = view;
-  for (const last = end - 4; at <= last;) {
-    const four = words.getInt32(at, true);
-    // Taking 0x20 away gives a high bit to a byte below that, adding 1 to 0x7f.
-    // A carry may make an innocent byte look guilty, but none the other way.
-    const high = ((four - 0x20202020) | (four + 0x01010101)) &
-      ~four & 0x80808080;
-    if (high === 0) at += 4;
-    else {
-      at += (31 - Math.clz32(high & -high)) >> 3; // the first of the guilty
-      if (!(kinds[data[at]] & VALUE)) return at;
-      at++;
-    }
-  }
-  return after(VALUE, data, at, end);
-}
-
-/** Whether these bytes are that word; `fold` is 0x20 to take capitals as small. */
-function spells(
-  data: Bytes,
-  from: number,
-  to: number,
-  word: string,
-  fold = 0,
-): boolean {
-  if (to - from !== word.length) return false;
-  for (let i = 0; i < word.length; i++) {
-    if ((data[from + i] | fold) !== word.charCodeAt(i)) return false;
-  }
-  return true;
-}
-
-/** The bytes as characters of the same number. */
-function text(data: Bytes, from: number, to: number): string {
-  let text = "";
-  for (let i = from; i < to; i++) text += String.fromCharCode(data[i]);
-  return text;
-}
-
-// The fields that matter here, by their length: they are of different ones, so
-// that for any other field its length is mostly enough to pass it over.
+// The fields that are read here, by the length of their names. No two names have
+// the same length, so that the length alone tells most other fields apart.
 const FIELDS: (string | undefined)[] = Array(64).fill(undefined);
 for (
   const name of [
@@ -153,29 +78,20 @@ for (
     "content-length",
     "transfer-encoding",
   ]
-) FIELDS[name.length] = name;
-
-const isBlank = (byte: number) => byte === SP || byte === HTAB;
-
-function bad(why: string): never {
-  throw new Refusal(400, why);
+) {
+  FIELDS[name.length] = name;
 }
+const CASE_BIT = 0x20; // makes a capital letter a small one
 
-// -------------------------------------------------------------------- reader
-
-const nothing = new Uint8Array(0);
-
-// The buffer that messages come in, the same for all clients: to keep a view of
-// the whole costs nothing, to keep one of each message a tenth of a request.
-let whole: Bytes = nothing;
-let buffer: ArrayBuffer = whole.buffer;
-
-/** So many bytes are free before a body: room for the head of a response. */
-export const HEADROOM = 256;
+// A view of the buffer into which the server receives. It is kept, because to
+// make one for each message would take a tenth of the time of a request.
+const NOTHING = new Uint8Array(0);
+let receiveBuffer: ArrayBuffer = NOTHING.buffer;
+let received: Bytes = NOTHING;
 
 /**
- * Reads requests, and is the last one that it has read: to make an object of
- * each would cost more than to look at its head.
+ * Reads the requests of one client. The reader is itself the request that was
+ * read last: an object for each would cost more than to read its head.
  */
 export class RequestReader implements Request {
   /** What is being read: nothing yet, a head, a body. */
@@ -185,418 +101,515 @@ export class RequestReader implements Request {
   minor = 1;
   keepAlive = true;
   body?: Bytes = undefined;
-  /** Set when the client waits for `100 Continue`: nothing is read until then. */
+  /**
+   * Whether the client waits for `100 Continue`. The body is read once the
+   * caller has set this to false.
+   */
   expectsContinue = false;
 
-  #data: Bytes = nothing;
-  #lent = false; // whether it is only ours until `keep`
-  #at = 0; // what stands before in #data has been read
-  #end = 0; // what stands from here on has not come yet
+  // What has come and is not read yet: #data from #offset to #end.
+  #data: Bytes = NOTHING;
+  #offset = 0;
+  #end = 0;
+  #borrowed = false; // whether #data is the server's, until keepUnread()
 
-  // In a head that is not whole: where its last line begins, and how far that
-  // has been looked at; both from #at.
-  #line = 0;
-  #scanned = 0;
+  // Of a head that is not complete, both counted from #offset:
+  #lineStart = 0; // where its last line begins
+  #scanned = 0; // how far that line was scanned
 
-  #inFields = false; // its first line is read
-  #bareLF = false;
-  #host = false; // its fields, as far as they matter here
-  #close = false;
-  #persist = false;
-  #length?: string;
-  #coding?: string;
+  #inFields = false; // whether the request line has been read
+  #bareLF = false; // whether a line ended without CR
+  // What the fields of this request say:
+  #hasHost = false;
+  #asksToClose = false;
+  #asksToKeepAlive = false;
+  #contentLength?: string;
+  #transferEncoding?: string;
   #expect?: string;
 
-  #rest?: Iterator<void>; // reads its body: `yield` is to wait for more
-  #kept: Bytes = nothing; // its body so far: grows by doubling
-  #size = 0; // bytes of it
+  #bodyReader?: Iterator<void>; // yields when it needs more data
+  #bodyBuffer: Bytes = NOTHING; // HEADROOM, then the body; its size doubles
+  #bodySize = 0; // bytes of the body that are in there
 
   /**
-   * Keeps bodies if there is `memory` for them. Shows each head to `seen`, as
-   * it came, before its body is read; what it gets is valid during the call.
+   * With `memory`, the reader keeps bodies; else it skips them. It calls `onHead`
+   * with each head before it reads the body; those bytes are valid during the
+   * call only.
    */
   constructor(
     readonly memory?: Memory,
-    readonly seen?: (head: Bytes) => void,
+    readonly onHead?: (head: Bytes) => void,
   ) {}
 
-  /** Adds what came. It is read where it lies: see `keep`. */
+  /**
+   * Adds what was received. It is read from the caller's buffer: before the
+   * caller receives into that buffer again, it has to call `keepUnread`.
+   */
   push(data: Bytes) {
-    const unread = this.#end - this.#at;
+    const unread = this.#end - this.#offset;
     if (unread === 0) {
-      if (data.buffer !== buffer) {
-        buffer = data.buffer;
-        whole = new Uint8Array(buffer);
+      if (data.buffer !== receiveBuffer) {
+        receiveBuffer = data.buffer;
+        received = new Uint8Array(receiveBuffer);
       }
-      this.#data = whole;
-      this.#lent = true;
-      this.#at = data.byteOffset;
+      this.#data = received;
+      this.#borrowed = true;
+      this.#offset = data.byteOffset;
       this.#end = data.byteOffset + data.length;
       return;
     }
     const { length } = data;
-    if (this.#lent || this.#end + length > this.#data.length) {
-      this.#move(2 * (unread + length)); // seldom, if it comes byte by byte
+    if (this.#borrowed || this.#end + length > this.#data.length) {
+      // Twice what is needed: data that comes byte by byte is seldom copied.
+      this.#copyUnread(2 * (unread + length));
     }
     this.#data.set(data, this.#end);
     this.#end += length;
   }
 
   /** Whether something has come that is not read yet. */
-  get more(): boolean {
-    return this.#at < this.#end;
+  get hasUnread(): boolean {
+    return this.#offset < this.#end;
   }
 
-  /** Copies what is not read yet: the buffer it came in is free again. */
-  keep() {
-    const unread = this.#end - this.#at;
+  /** Copies what is not read yet, so that the caller can use its buffer again. */
+  keepUnread() {
+    const unread = this.#end - this.#offset;
     if (unread === 0) {
-      this.#data = nothing;
-      this.#at = this.#end = 0;
-    } else if (this.#lent) this.#move(unread);
+      this.#data = NOTHING;
+      this.#offset = 0;
+      this.#end = 0;
+    } else if (this.#borrowed) {
+      this.#copyUnread(unread);
+    }
   }
 
-  #move(size: number) {
-    const unread = this.#data.subarray(this.#at, this.#end);
-    this.#data = new Uint8Array(size);
+  #copyUnread(capacity: number) {
+    const unread = this.#data.subarray(this.#offset, this.#end);
+    this.#data = new Uint8Array(capacity);
     this.#data.set(unread);
-    this.#lent = false;
-    this.#at = 0;
+    this.#borrowed = false;
+    this.#offset = 0;
     this.#end = unread.length;
   }
 
-  /** The client has left: its body is not needed any more. */
-  free() {
-    if (this.memory) this.memory.left += this.#kept.length;
-    this.#kept = nothing;
-    this.#size = 0;
+  /** Gives the memory of the body back. */
+  freeBody() {
+    if (this.memory) this.memory.available += this.#bodyBuffer.length;
+    this.#bodyBuffer = NOTHING;
+    this.#bodySize = 0;
     this.body = undefined;
   }
 
   /**
-   * The next request, or why there is none; undefined until more has come. The
-   * body of the last one is forgotten.
+   * Returns the next request, or why it is refused; undefined if more data is
+   * needed. Frees the body of the request before.
    */
   next(): Request | Refusal | undefined {
     try {
-      if (this.stage === "idle" && !this.#begin()) return;
+      if (this.stage === "idle" && !this.#beginHead()) return;
       if (this.stage === "head" && !this.#readHead()) return;
       if (this.expectsContinue) return;
-      if (this.#rest && !this.#rest.next().done) return;
+      if (this.#bodyReader && !this.#bodyReader.next().done) return;
     } catch (refusal) {
       if (refusal instanceof Refusal) return refusal;
       throw refusal;
     }
-    if (this.#rest) {
-      this.#rest = undefined;
-      const end = HEADROOM + this.#size;
-      if (this.memory) this.body = this.#kept.subarray(HEADROOM, end);
+    if (this.#bodyReader) {
+      this.#bodyReader = undefined;
+      if (this.memory) {
+        const end = HEADROOM + this.#bodySize;
+        this.body = this.#bodyBuffer.subarray(HEADROOM, end);
+      }
     }
     this.stage = "idle";
     return this;
   }
 
-  /** RFC 9112, 2.2: empty lines before a request are skipped. */
-  #begin(): boolean {
-    if (this.body) this.free();
+  // ------------------------------------------------------------------- head
+
+  /**
+   * RFC 9112, 2.2: skips the empty lines before a request. Returns whether a head
+   * begins after them.
+   */
+  #beginHead(): boolean {
+    if (this.body) this.freeBody();
     const data = this.#data;
     const last = this.#end - 1;
-    let at = this.#at;
-    for (; at <= last; at++) {
-      if (data[at] === LF) this.#bareLF = true;
-      else if (data[at] === CR && at < last && data[at + 1] === LF) at++;
-      else break;
+    let offset = this.#offset;
+    while (offset <= last) {
+      if (data[offset] === LF) {
+        this.#bareLF = true;
+        offset++;
+      } else if (
+        data[offset] === CR && offset < last && data[offset + 1] === LF
+      ) {
+        offset += 2;
+      } else break;
     }
-    this.#at = at;
-    if (at > last || (at === last && data[at] === CR)) return false;
+    this.#offset = offset;
+    if (offset > last || (offset === last && data[offset] === CR)) return false;
     this.stage = "head";
     this.method = "";
     this.#inFields = false;
-    this.#line = this.#scanned = 0;
+    this.#lineStart = 0;
+    this.#scanned = 0;
     return true;
   }
 
-  /** Goes on where the last look at this head has ended. */
+  /**
+   * Reads lines of the head, from where the last call stopped. Returns whether
+   * the head is complete.
+   */
   #readHead(): boolean {
     const data = this.#data;
-    const start = this.#at;
+    const start = this.#offset;
     const end = Math.min(this.#end, start + MAX_HEAD);
-    let line = start + this.#line;
-    let at = start + this.#scanned;
-    for (;;) {
-      at = this.#inFields
-        ? afterValue(data, at, end)
-        : after(REQUEST_LINE, data, at, end);
-      const to = at;
-      if (at < end && data[at] === CR) at++;
-      if (at === end) {
-        if (end === start + MAX_HEAD) this.#tooLong(line, to);
-        this.#line = line - start;
-        this.#scanned = to - start;
+    let lineStart = start + this.#lineStart;
+    let offset = start + this.#scanned;
+    while (true) {
+      offset = this.#inFields
+        ? skipValue(data, offset, end)
+        : skip(REQUEST_LINE, data, offset, end);
+      const lineEnd = offset;
+      if (offset < end && data[offset] === CR) offset++;
+      if (offset === end) {
+        if (end === start + MAX_HEAD) this.#refuseLength(lineStart, lineEnd);
+        this.#lineStart = lineStart - start;
+        this.#scanned = lineEnd - start;
         return false;
       }
-      if (data[at] !== LF) this.#stray(line, to);
-      if (at === to) this.#bareLF = true;
-      at++;
-      if (line === to) break; // an empty line ends the head
-      if (this.#inFields) this.#field(line, to);
-      else this.#requestLine(line, to);
-      line = at;
+      if (data[offset] !== LF) this.#refuseByte(lineStart, lineEnd);
+      if (offset === lineEnd) this.#bareLF = true;
+      offset++;
+      if (lineStart === lineEnd) break; // an empty line ends the head
+      if (this.#inFields) this.#readField(lineStart, lineEnd);
+      else this.#readRequestLine(lineStart, lineEnd);
+      lineStart = offset;
     }
-    this.seen?.(data.subarray(start, line));
-    this.#at = at;
-    this.#frame();
+    this.onHead?.(data.subarray(start, lineStart));
+    this.#offset = offset;
+    this.#frameMessage();
     return true;
   }
 
-  /** A byte that cannot be there. With HEAD, the refusal has no body. */
-  #stray(line: number, at: number): never {
-    if (this.#inFields) bad("a control character in a field");
-    this.#readMethod(line, at);
-    bad("a request line with a character that no target has");
+  /**
+   * Refuses a byte that no line can have there. Reads the method first: to HEAD,
+   * a refusal has no body.
+   */
+  #refuseByte(lineStart: number, lineEnd: number): never {
+    if (this.#inFields) badRequest("a control character in a field");
+    this.#readMethod(lineStart, lineEnd);
+    badRequest("a request line with a character that no target has");
   }
 
-  #tooLong(line: number, at: number): never {
+  #refuseLength(lineStart: number, lineEnd: number): never {
     if (this.#inFields) throw new Refusal(431, `a head over ${MAX_HEAD} bytes`);
-    this.#readMethod(line, at);
+    this.#readMethod(lineStart, lineEnd);
     throw new Refusal(414, `a target over ${MAX_HEAD} bytes`);
   }
 
-  /** RFC 9110, 9.1. Returns where it ends. */
-  #readMethod(from: number, to: number): number {
+  /** RFC 9110, 9.1. Returns the offset of the space after the method. */
+  #readMethod(start: number, lineEnd: number): number {
     const data = this.#data;
-    const at = after(TOKEN, data, from, to);
-    if (at - from <= MAX_METHOD) {
-      if (at === from || data[at] !== SP) {
-        bad("no method before the first space");
+    const end = skip(TOKEN, data, start, lineEnd);
+    if (end - start <= MAX_METHOD) {
+      if (end === start || data[end] !== SP) {
+        badRequest("no method before the first space");
       }
       for (const method of METHODS) {
-        if (!spells(data, from, at, method)) continue;
+        if (!equals(data, start, end, method)) continue;
         this.method = method;
-        return at;
+        return end;
       }
     }
     throw new Refusal(501, `no method but ${METHODS.join(", ")}`);
   }
 
   /** RFC 9112, 3: method SP request-target SP HTTP-version. */
-  #requestLine(from: number, to: number) {
+  #readRequestLine(lineStart: number, lineEnd: number) {
     const data = this.#data;
-    const target = this.#readMethod(from, to) + 1;
-    const at = after(TARGET, data, target, to);
-    if (at === target || data[at] !== SP) {
-      bad("no request target after the method");
+    const target = this.#readMethod(lineStart, lineEnd) + 1;
+    const targetEnd = skip(TARGET, data, target, lineEnd);
+    if (targetEnd === target || data[targetEnd] !== SP) {
+      badRequest("no request target after the method");
     }
-    const major = at + 6;
+    const version = targetEnd + 1;
+    const major = version + "HTTP/".length;
+    const dot = major + 1;
+    const minor = major + 2;
     if (
-      to !== major + 3 || !spells(data, at + 1, major, "HTTP/") ||
-      !(kinds[data[major]] & kinds[data[major + 2]] & DIGIT) ||
-      data[major + 1] !== DOT
-    ) bad("no HTTP version after the target");
+      lineEnd !== minor + 1 || !equals(data, version, major, "HTTP/") ||
+      !isDigit(data[major]) || data[dot] !== DOT || !isDigit(data[minor])
+    ) {
+      badRequest("no HTTP version after the target");
+    }
     if (data[major] !== ONE) {
       throw new Refusal(505, "HTTP/1.0 and HTTP/1.1 are understood");
     }
-    this.#host = this.#close = this.#persist = false;
-    this.#length = this.#coding = this.#expect = undefined;
-    // RFC 9110, 2.5: HTTP/1.2 would be understood by who understands 1.1.
-    this.minor = data[major + 2] === ZERO ? 0 : 1;
-    this.path = this.#path(target, at);
+    this.#hasHost = false;
+    this.#asksToClose = false;
+    this.#asksToKeepAlive = false;
+    this.#contentLength = undefined;
+    this.#transferEncoding = undefined;
+    this.#expect = undefined;
+    // RFC 9110, 2.5: a request of HTTP/1.2 can be read as one of HTTP/1.1.
+    this.minor = data[minor] === ZERO ? 0 : 1;
+    this.path = this.#readPath(target, targetEnd);
     this.#inFields = true;
   }
 
-  /** RFC 9112, 3.2: of a path, a URI, or `*`. */
-  #path(from: number, to: number): string {
+  /** RFC 9112, 3.2: the path in a target that is a path, a URI or `*`. */
+  #readPath(start: number, end: number): string {
     const data = this.#data;
-    if (data[from] === SLASH) {
-      let end = from;
-      while (end < to && data[end] !== QUESTION_MARK) end++;
-      return text(data, from, end);
+    if (data[start] === SLASH) {
+      let pathEnd = start;
+      while (pathEnd < end && data[pathEnd] !== QUESTION_MARK) pathEnd++;
+      return text(data, start, pathEnd);
     }
-    const target = text(data, from, to);
+    const target = text(data, start, end);
     if (target === "*" && this.method === "OPTIONS") return target;
-    const [, authority, path] = ABSOLUTE.exec(target) ??
-      bad("a request target that is neither a path nor a URI");
-    // RFC 9110, 4.2.1 and 4.2.4: a host must be named, and a user must not.
+    const found = ABSOLUTE_URI.exec(target);
+    if (found === null) {
+      badRequest("a request target that is neither a path nor a URI");
+    }
+    const authority = found[1];
+    const path = found[2];
+    // RFC 9110, 4.2.1 and 4.2.4: it has to name a host, and cannot name a user.
     if (authority.startsWith(":") || !isAuthority(authority)) {
-      bad("a URI with a host that is none");
+      badRequest("a URI with a host that is none");
     }
     return path || "/";
   }
 
   /** RFC 9112, 5: name ":" value, with optional white space around the value. */
-  #field(line: number, end: number) {
+  #readField(lineStart: number, lineEnd: number) {
     const data = this.#data;
-    const colon = after(TOKEN, data, line, end);
-    if (colon === line || data[colon] !== COLON) {
-      if (isBlank(data[line])) bad("a folded field");
-      bad("no field name before the colon");
+    const colon = skip(TOKEN, data, lineStart, lineEnd);
+    if (colon === lineStart || data[colon] !== COLON) {
+      if (isBlank(data[lineStart])) badRequest("a folded field");
+      badRequest("no field name before the colon");
     }
-    const name = FIELDS[colon - line];
-    if (name === undefined || !spells(data, line, colon, name, 0x20)) return;
-    let from = colon + 1;
-    let to = end;
-    while (from < to && isBlank(data[from])) from++;
-    while (from < to && isBlank(data[to - 1])) to--;
-    if (name === "host") return this.#readHost(from, to);
-    // What nearly every browser says is worth no string.
-    if (name === "connection" && spells(data, from, to, "keep-alive", 0x20)) {
-      this.#persist = true;
+    const name = FIELDS[colon - lineStart];
+    if (name === undefined) return;
+    if (!equals(data, lineStart, colon, name, CASE_BIT)) return;
+    let start = colon + 1;
+    let end = lineEnd;
+    while (start < end && isBlank(data[start])) start++;
+    while (start < end && isBlank(data[end - 1])) end--;
+    this.#takeField(name, start, end);
+  }
+
+  /** Remembers the value of one of `FIELDS`. */
+  #takeField(name: string, start: number, end: number) {
+    const data = this.#data;
+    if (name === "host") {
+      this.#readHost(start, end);
       return;
     }
-    const value = text(data, from, to).toLowerCase();
+    // Nearly every browser sends this one: no string is made for it.
+    if (
+      name === "connection" && equals(data, start, end, "keep-alive", CASE_BIT)
+    ) {
+      this.#asksToKeepAlive = true;
+      return;
+    }
+    const value = text(data, start, end).toLowerCase();
     if (name === "connection") {
-      const options = list(value);
-      if (options.includes("close")) this.#close = true;
-      if (options.includes("keep-alive")) this.#persist = true;
+      const options = splitList(value);
+      if (options.includes("close")) this.#asksToClose = true;
+      if (options.includes("keep-alive")) this.#asksToKeepAlive = true;
     } else if (name === "transfer-encoding") {
-      this.#coding = joined(this.#coding, value);
+      this.#transferEncoding = appendToList(this.#transferEncoding, value);
     } else if (name === "expect") {
-      this.#expect = joined(this.#expect, value);
+      this.#expect = appendToList(this.#expect, value);
     } else {
-      if (!/^\d+$/.test(value)) bad("a Content-Length that is no number");
-      if (this.#length !== undefined && this.#length !== value) {
-        bad("two Content-Lengths that differ");
+      if (!/^\d+$/.test(value)) {
+        badRequest("a Content-Length that is no number");
       }
-      this.#length = value;
+      if (this.#contentLength !== undefined && this.#contentLength !== value) {
+        badRequest("two Content-Lengths that differ");
+      }
+      this.#contentLength = value;
     }
   }
 
   /** RFC 9112, 3.2. */
-  #readHost(from: number, to: number) {
-    if (this.#host) bad("two Host fields");
-    this.#host = true;
+  #readHost(start: number, end: number) {
+    if (this.#hasHost) badRequest("two Host fields");
+    this.#hasHost = true;
     const data = this.#data;
-    let at = after(HOSTNAME, data, from, to);
-    if (at < to && data[at] === COLON) at = after(DIGIT, data, at + 1, to);
-    if (at < to && !isAuthority(text(data, from, to))) {
-      bad("a Host that is no host");
+    // Most hosts are a name and a port: no string is made for them.
+    let offset = skip(HOSTNAME, data, start, end);
+    if (offset < end && data[offset] === COLON) {
+      offset = skip(DIGIT, data, offset + 1, end);
+    }
+    if (offset < end && !isAuthority(text(data, start, end))) {
+      badRequest("a Host that is no host");
     }
   }
 
-  /** RFC 9112, 6.3: where the message ends; 9.3: whether another may follow. */
-  #frame() {
-    if (this.minor && !this.#host) bad("no Host field");
-    // People who type end their lines with a bare LF. Where something on the
-    // way reads lines otherwise, a second request could be hidden behind such
-    // a line: so there is none, the connection closes.
-    this.keepAlive = !this.#close && !this.#bareLF &&
-      (this.minor === 1 || this.#persist);
+  /**
+   * RFC 9112, 6.3 and 9.3: decides where the message ends, and whether another
+   * one can follow.
+   */
+  #frameMessage() {
+    if (this.minor === 1 && !this.#hasHost) badRequest("no Host field");
+    // People who type end their lines with a bare LF. A proxy that does not take
+    // LF for the end of a line could overlook a second request behind such a
+    // line (request smuggling): so no second one is read, and we close.
+    this.keepAlive = !this.#asksToClose && !this.#bareLF &&
+      (this.minor === 1 || this.#asksToKeepAlive);
     this.#bareLF = false;
     this.stage = "body";
-    if (this.#coding !== undefined) {
-      // Two ways to find the end of a message are one way to smuggle another.
-      if (this.#length !== undefined) {
-        bad("both Transfer-Encoding and Content-Length");
-      }
-      if (!this.minor) bad("a Transfer-Encoding in HTTP/1.0");
-      const codings = list(this.#coding);
-      if (codings.indexOf("chunked") !== codings.length - 1) {
-        bad("a Transfer-Encoding that does not end in one chunked");
-      }
-      if (codings.length > 1) {
-        throw new Refusal(501, "no transfer coding but chunked is understood");
-      }
-      this.#rest = this.#readChunks();
-    } else if (this.#length !== undefined) {
-      const length = Number(this.#length);
-      if (length > MAX_BODY) tooMuch();
-      this.#rest = this.#readBytes(length);
+    if (this.#transferEncoding !== undefined) {
+      this.#checkTransferEncoding(this.#transferEncoding);
+      this.#bodyReader = this.#readChunks();
+    } else if (this.#contentLength !== undefined) {
+      const length = Number(this.#contentLength);
+      if (length > MAX_BODY) refuseBody();
+      this.#bodyReader = this.#readBytes(length);
     } else return;
 
-    if (this.#expect === undefined || !this.minor) return;
+    if (this.#expect === undefined || this.minor === 0) return;
     if (this.#expect !== "100-continue") {
       throw new Refusal(417, "no expectation but 100-continue can be met");
     }
-    this.expectsContinue = this.#length === undefined || +this.#length > 0;
+    this.expectsContinue = this.#contentLength === undefined ||
+      Number(this.#contentLength) > 0;
   }
 
-  /** RFC 9112, 6.2. */
-  *#readBytes(length: number, most = length): Generator<void, void> {
-    for (;;) {
-      const end = Math.min(this.#end, this.#at + length);
-      const part = this.#data.subarray(this.#at, end);
-      if (this.memory) this.#keepPart(this.memory, part, most);
-      length -= part.length;
-      this.#at = end;
-      if (!length) return;
+  /** RFC 9112, 6.1 and 7: chunked, alone, is the only coding that is read. */
+  #checkTransferEncoding(value: string) {
+    // Two programs could take the end of the message from different fields.
+    if (this.#contentLength !== undefined) {
+      badRequest("both Transfer-Encoding and Content-Length");
+    }
+    if (this.minor === 0) badRequest("a Transfer-Encoding in HTTP/1.0");
+    const codings = splitList(value);
+    if (codings.indexOf("chunked") !== codings.length - 1) {
+      badRequest("a Transfer-Encoding that does not end in one chunked");
+    }
+    if (codings.length > 1) {
+      throw new Refusal(501, "no transfer coding but chunked is understood");
+    }
+  }
+
+  // ------------------------------------------------------------------- body
+
+  /**
+   * RFC 9112, 6.2: reads so many bytes of a body that has `maxBody` bytes at most.
+   */
+  *#readBytes(length: number, maxBody = length): Generator<void, void> {
+    let missing = length;
+    while (true) {
+      const end = Math.min(this.#end, this.#offset + missing);
+      const part = this.#data.subarray(this.#offset, end);
+      if (this.memory) this.#store(this.memory, part, maxBody);
+      missing -= part.length;
+      this.#offset = end;
+      if (missing === 0) return;
       yield;
     }
   }
 
-  /** RFC 9112, 7.1: chunks, the last of them empty, and trailers. */
+  /** RFC 9112, 7.1: reads chunks, of which the last is empty, and trailers. */
   *#readChunks(): Generator<void, void> {
     const extended = new Refusal(400, "a chunk with too many extensions");
     const longer = new Refusal(400, "a chunk longer than it said");
-    const trailing = new Refusal(431, `trailers over ${MAX_HEAD} bytes`);
+    let bodySize = 0;
     let extensions = 0;
-    for (let total = 0;;) {
+    while (true) {
       const line = yield* this.#readLine(MAX_CHUNK_LINE, extended);
-      const digits = CHUNK.exec(line)?.[1] ?? bad("a chunk without a size");
-      const size = parseInt(digits, 16);
-      total += size;
-      if (total > MAX_BODY) tooMuch();
-      // Nor may zeros before the size go on for ever.
+      const found = CHUNK_LINE.exec(line);
+      if (found === null) badRequest("a chunk without a size");
+      const size = parseInt(found[1], 16);
+      bodySize += size;
+      if (bodySize > MAX_BODY) refuseBody();
+      // Zeros before the size are counted as well: they could have no end.
       extensions += line.length - size.toString(16).length;
       if (extensions > MAX_EXTENSIONS) throw extended;
-      if (!size) break;
+      if (size === 0) break;
       yield* this.#readBytes(size, MAX_BODY);
       yield* this.#readLine(0, longer);
     }
-    for (let left = MAX_HEAD;;) {
-      const line = yield* this.#readLine(left, trailing);
-      if (!line) return;
-      if (!FIELD.test(line)) bad("a trailer that is no field");
-      left -= line.length + 2;
+    yield* this.#skipTrailers();
+  }
+
+  /** RFC 9112, 7.1.2: checks the fields after the last chunk. None is used. */
+  *#skipTrailers(): Generator<void, void> {
+    const tooLong = new Refusal(431, `trailers over ${MAX_HEAD} bytes`);
+    let available = MAX_HEAD;
+    while (true) {
+      const line = yield* this.#readLine(available, tooLong);
+      if (line === "") return;
+      if (!FIELD_LINE.test(line)) badRequest("a trailer that is no field");
+      available -= line.length + "\r\n".length;
     }
   }
 
-  /** A line of a chunked body, of `max` bytes. Nobody types those: CRLF ends them. */
-  *#readLine(max: number, tooLong: Refusal): Generator<void, string> {
-    for (let scanned = 0;;) {
+  /**
+   * Reads a line of a chunked body, of `maxLength` bytes at most. Only CRLF ends
+   * it: no person types such a line.
+   */
+  *#readLine(maxLength: number, tooLong: Refusal): Generator<void, string> {
+    let scanned = 0;
+    while (true) {
       const data = this.#data;
-      const line = this.#at;
-      const end = Math.min(this.#end, line + max + 1);
-      const to = afterValue(data, line + scanned, end);
-      if (to > line + max) throw tooLong;
-      const more = this.#end - to;
-      if (more > 0 && data[to] !== CR) bad("a line that does not end in CRLF");
-      if (more > 1) {
-        if (data[to + 1] !== LF) bad("a CR without its LF in a chunked body");
-        this.#at = to + 2;
-        return text(data, line, to);
+      const start = this.#offset;
+      const maxEnd = Math.min(this.#end, start + maxLength + 1);
+      const lineEnd = skipValue(data, start + scanned, maxEnd);
+      if (lineEnd > start + maxLength) throw tooLong;
+      const unread = this.#end - lineEnd;
+      if (unread > 0 && data[lineEnd] !== CR) {
+        badRequest("a line that does not end in CRLF");
       }
-      scanned = to - line;
+      if (unread > 1) {
+        if (data[lineEnd + 1] !== LF) {
+          badRequest("a CR without its LF in a chunked body");
+        }
+        this.#offset = lineEnd + 2;
+        return text(data, start, lineEnd);
+      }
+      scanned = lineEnd - start;
       yield;
     }
   }
 
-  /** Of a body that has `most` bytes at most. */
-  #keepPart(memory: Memory, part: Bytes, most: number) {
-    const old = this.#kept;
-    const end = HEADROOM + this.#size;
-    if (end + part.length > old.length) {
-      const room = Math.max(
-        end + part.length,
-        Math.min(2 * old.length, HEADROOM + most),
-      );
-      if (room - old.length > memory.left) {
+  /** Stores a part of a body that has `maxBody` bytes at most. */
+  #store(memory: Memory, part: Bytes, maxBody: number) {
+    const old = this.#bodyBuffer;
+    const end = HEADROOM + this.#bodySize;
+    const needed = end + part.length;
+    if (needed > old.length) {
+      const doubled = Math.min(2 * old.length, HEADROOM + maxBody);
+      const capacity = Math.max(needed, doubled);
+      if (capacity - old.length > memory.available) {
         throw new Refusal(503, "too many bodies at once");
       }
-      memory.left -= room - old.length;
-      this.#kept = new Uint8Array(room);
-      this.#kept.set(old);
+      memory.available -= capacity - old.length;
+      this.#bodyBuffer = new Uint8Array(capacity);
+      this.#bodyBuffer.set(old);
     }
-    this.#kept.set(part, end);
-    this.#size += part.length;
+    this.#bodyBuffer.set(part, end);
+    this.#bodySize += part.length;
   }
 }
 
-function tooMuch(): never {
+function badRequest(why: string): never {
+  throw new Refusal(400, why);
+}
+
+function refuseBody(): never {
   throw new Refusal(413, `a body over ${MAX_BODY} bytes`);
 }
 
-const list = (field: string) => field.split(/[ \t]*,[ \t]*/);
+/** RFC 9110, 5.6.1: the members of a list. */
+function splitList(value: string): string[] {
+  return value.split(/[ \t]*,[ \t]*/);
+}
 
 /** RFC 9110, 5.3: several fields of one name are one list. */
-const joined = (before: string | undefined, value: string) =>
-  before === undefined ? value : `${before},${value}`;
+function appendToList(list: string | undefined, value: string): string {
+  return list === undefined ? value : `${list},${value}`;
+}
