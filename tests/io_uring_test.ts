@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fills, greet, serves, test } from "./server_tests.ts";
-import { crowds } from "./crowd.ts";
+import { crowds } from "./crowds.ts";
 import {
   connect,
   eventually,

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { fills, greet, serves, test } from "./server_tests.ts";
-import { crowds } from "./crowd.ts";
+import { crowds } from "./crowds.ts";
 import { connect, cpuTime, exchange, start } from "./harness.ts";
 
 serves("signal.ts", ["--interval", "0.1"]);
