@@ -1,7 +1,7 @@
 /** What a script does as a command: flags, --help, and errors in one line. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { models } from "../lib/models/models.ts";
-import { run, suite } from "./harness.ts";
+import { run, soon, suite } from "./harness.ts";
 
 const test = suite("flags");
 
@@ -11,9 +11,9 @@ async function result(
   args: string[],
   shell?: (command: string) => string,
 ) {
-  const { output, status } = run(script, args, shell);
-  const { code } = await status;
-  return { code, output: output().replace(`${script}: `, "") };
+  await using running = run(script, args, shell);
+  const { code } = await soon(running.status, `${script} ${args} goes on`);
+  return { code, output: running.output().replace(`${script}: `, "") };
 }
 
 for (const { script } of models) {

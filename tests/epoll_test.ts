@@ -8,6 +8,7 @@ import {
   receive,
   rest,
   send,
+  soon,
   start,
 } from "./harness.ts";
 
@@ -54,6 +55,15 @@ test("epoll.ts: --edge: all of every message is read, until EAGAIN", async () =>
   assertEquals(calls, Array(20).fill("4 4 4 1 EAGAIN").join(" "));
 });
 
+test("epoll.ts: --edge: a message of more parts than are received at once is read to its end", async () => {
+  const flags = ["--edge", "--buffer", "1", "--quiet"];
+  await using server = await start("epoll.ts", flags);
+  using conn = await connect(server.port);
+  await send(conn, "x".repeat(200));
+  const answers = receive(conn, HELLO.length * 200);
+  await soon(answers, "the rest waits for the next message");
+});
+
 test("epoll.ts: --edge without the loop: the rest comes with the next message", async () => {
   await using copy = await altered(
     "epoll.ts",
@@ -85,7 +95,8 @@ test("epoll.ts: --edge: a client that never stops sending does not keep the othe
   const reading = rest(flooder).catch(() => {});
   for (let i = 0; i < 5; i++) {
     using conn = await connect(server.port);
-    assertEquals(await exchange(conn, "x"), HELLO);
+    const answer = exchange(conn, "x");
+    assertEquals(await soon(answer, "the others wait"), HELLO);
   }
   await server.stop();
   await Promise.all([flood, reading]);

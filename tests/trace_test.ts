@@ -1,5 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { TraceEvent, TraceWarning } from "../lib/trace.ts";
+import {
+  traceCalls,
+  type TraceEvent,
+  type TraceWarning,
+} from "../lib/trace.ts";
 import {
   client,
   connect,
@@ -187,7 +191,36 @@ test("json: the line of the script that makes a call; warnings are lines, too", 
   }
 });
 
-test("errno is what it was, and no permission is needed for it", async () => {
+Deno.test("--trace: errno is what the call has left, whatever writing does", () => {
+  const errno = new Int32Array(1);
+  const ECONNRESET = 104;
+  const EAGAIN = 11;
+  const { recv } = traceCalls(
+    {
+      recv: () => {
+        errno[0] = ECONNRESET;
+        return -1;
+      },
+    },
+    { recv: { parameters: ["i32"], result: "i32" } },
+    errno,
+  );
+  using _stderr = replaced(Deno.stderr, "writeSync", (bytes: Uint8Array) => {
+    errno[0] = EAGAIN;
+    return bytes.length;
+  });
+  assertEquals(recv(5), -1);
+  assertEquals(errno[0], ECONNRESET);
+});
+
+/** Replaces a method until it is disposed. */
+function replaced<T, K extends keyof T>(target: T, key: K, method: T[K]) {
+  const original = target[key];
+  target[key] = method;
+  return { [Symbol.dispose]: () => void (target[key] = original) };
+}
+
+test("the trace needs no permission of its own", async () => {
   await using server = await start(
     "nonblocking.ts",
     ["--trace", "--interval", "0.1"],
@@ -254,6 +287,15 @@ else {
         return strace.includes("+++ killed");
       }, "strace does not end");
       await Deno.remove(file);
+
+      // Once all clients have left, the kernel looks at the listener alone.
+      const nfds = strace.match(
+        /(?<=pselect6\()\d+|(?<= poll\(\[.*\], )\d+(?=, -1)/g,
+      );
+      if (script === "select" || script === "poll") {
+        assert(Number(nfds!.at(-1)) > 0);
+        assertEquals(nfds!.at(-1), nfds![0]);
+      }
 
       const line = (call: string, fd: string, outcome: unknown) =>
         `${call}(${ABOUT_ONE.test(call) ? fd : ""}) = ${outcome}`;
