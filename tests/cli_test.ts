@@ -40,6 +40,7 @@ const WRONG: Record<string, [flag: string, value: string][]> = {
     ["--port=-1", "-1"],
     ["--port=1.5", "1.5"],
     ["--port=http", "http"],
+    ["--port=80x", "80x"],
     ["--port= ", " "],
     ["--hostname=", ""],
     ["--echo=maybe", "maybe"],
@@ -77,6 +78,21 @@ test("a word that is no flag gets one line", async () => {
     output: 'unknown argument "extra"; see --help\n',
   });
 });
+
+for (
+  const [script, permissions, needed] of [
+    ["select.ts", "--allow-net", "--allow-net --allow-ffi"],
+    ["threads.ts", "--allow-net --allow-ffi", "--allow-read"],
+  ]
+) {
+  test(`${script}: a missing permission gets one line`, async () => {
+    const some = (command: string) =>
+      `exec ${command.replace("'-A'", permissions)}`;
+    const { code, output } = await result(script, ["--port=0"], some);
+    assertEquals(code, 1);
+    assertMatch(output, RegExp(`^[^\n]*run with ${needed}[^\n]*or -A\n$`));
+  });
+}
 
 test("bad usage ends with status 2 also where stderr is full", async () => {
   const full = (command: string) => `exec ${command} 2>/dev/full`;

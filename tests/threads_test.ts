@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { HELLO, serves, test } from "./server_tests.ts";
-import { connect, eventually, exchange, rest, start } from "./harness.ts";
+import { connect, eventually, exchange, rest, soon, start } from "./harness.ts";
 
 serves("threads.ts");
 
@@ -46,7 +46,8 @@ test("threads.ts: no more threads than --threads allows", async () => {
     assertEquals(await exchange(conns[i], "hi\n"), HELLO);
   }
   using third = await connect(server.port);
-  assertMatch(await rest(third), /^every thread is taken \(2\)\n$/);
+  const refusal = await soon(rest(third), "it is not refused");
+  assertMatch(refusal, /^every thread is taken \(2\)\n$/);
   for (const conn of conns) conn.close();
   await server.until("threads: 0\n");
   using next = await connect(server.port);
