@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { fills, greet, HELLO, serves, test } from "./server_tests.ts";
-import { crowds } from "./crowds.ts";
+import { servesCrowds } from "./crowds.ts";
 import {
   altered,
   connect,
@@ -15,7 +15,7 @@ import {
 serves("epoll.ts");
 fills("epoll.ts", greet);
 serves("epoll.ts", ["--edge"]);
-crowds("epoll.ts", ["--edge"]);
+servesCrowds("epoll.ts", ["--edge"]);
 
 /** The calls by which a server takes 13 bytes, 4 at most with each recv. */
 async function callsFor13Bytes(...args: string[]) {

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fills, greet, serves, test } from "./server_tests.ts";
-import { crowds } from "./crowds.ts";
+import { servesCrowds } from "./crowds.ts";
 import {
   connect,
   eventually,
@@ -17,7 +17,7 @@ import {
 
 serves("io_uring.ts");
 fills("io_uring.ts", greet);
-crowds("io_uring.ts");
+servesCrowds("io_uring.ts");
 
 test("io_uring.ts: more messages at once than its rings have entries", async () => {
   await using server = await start("io_uring.ts", ["--echo", "--quiet"]);

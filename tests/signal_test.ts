@@ -1,11 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { fills, greet, serves, test } from "./server_tests.ts";
-import { crowds } from "./crowds.ts";
+import { servesCrowds } from "./crowds.ts";
 import { connect, cpuTime, exchange, start } from "./harness.ts";
 
 serves("signal.ts", ["--interval", "0.1"]);
 fills("signal.ts", greet);
-crowds("signal.ts");
+servesCrowds("signal.ts");
 
 Deno.test("signal.ts: plays between the signals, and answers at once", async () => {
   await using server = await start("signal.ts", ["--interval", "0.2"]);
