@@ -13,7 +13,7 @@ import { Terminal, terminals } from "./terminal.ts";
 
 talks("blocking.ts", [], "</dev/null");
 
-test("blocking.ts: one client at a time, by your answers", async () => {
+test("blocking.ts: one client at a time, with the answers that you type", async () => {
   await using server = await start("blocking.ts");
   using second = await (async () => {
     using first = await connect(server.port);
@@ -31,15 +31,15 @@ test("blocking.ts: one client at a time, by your answers", async () => {
   await server.write("now you");
   await server.end();
   assertEquals(await receive(second, 8), new TextEncoder().encode("now you\n"));
-  const ended = "stdin has ended: from here on the answer is hello sir";
+  const notice = "stdin has ended: from here on the answer is hello sir";
   for (let i = 0; i < 2; i++) {
     assertEquals(await exchange(second, "hi\n"), HELLO);
   }
-  await server.until(ended);
-  assertEquals(server.output().split(ended).length, 2);
+  await server.until(notice);
+  assertEquals(server.output().split(notice).length, 2);
 });
 
-/** Where in the kernel a process sleeps; "0" where that is not told. */
+/** The kernel's function in which a process sleeps; "0" if that is secret. */
 const wchan = (pid: number) =>
   Deno.readTextFileSync(`/proc/${pid}/wchan`).trim();
 
@@ -49,13 +49,11 @@ test("blocking.ts: the thread is held by the kernel", async () => {
     [],
     (c) => `exec ${c} </dev/null`,
   );
-  const asleep = async (place: RegExp) => {
-    const there = () => {
-      const now = wchan(server.pid);
-      return now === "0" || place.test(now);
-    };
-    await eventually(there, `it does not sleep in ${place}`);
-  };
+  const asleep = (place: RegExp) =>
+    eventually(() => {
+      const current = wchan(server.pid);
+      return current === "0" || place.test(current);
+    }, `it does not sleep in ${place}`);
   await asleep(/accept/);
   using conn = await connect(server.port);
   assertEquals(await exchange(conn, "hi\n"), HELLO);
@@ -77,7 +75,7 @@ async function open(before = "", behind = "") {
 }
 
 keys(
-  "what is typed before there is a question is nobody's answer",
+  "a line typed before there is a question is not taken for an answer",
   async () => {
     const { terminal, port } = await open();
     await using _ = terminal;
@@ -114,7 +112,7 @@ keys("Ctrl-Z, and fg: the question stands there again", async () => {
     await terminal.type("soup\r");
     assertEquals(await receive(conn, 5), bytes("soup\n"));
   }
-  // And none while it waits for a message.
+  // And no question while it waits for a message.
   await terminal.type("\x1a");
   await terminal.stopped();
   await terminal.type("clear\r");
@@ -130,7 +128,7 @@ keys("Ctrl-Z, and fg: the question stands there again", async () => {
   assertEquals(await terminal.settings(), settings);
 });
 
-test("blocking.ts: stopped, and continued with a message: one question", async () => {
+test("blocking.ts: asks once, also when stopped and continued with a message", async () => {
   await using server = await start("blocking.ts");
   using conn = await connect(server.port);
   for (let i = 0; i < 500; i++) {
@@ -145,7 +143,7 @@ test("blocking.ts: stopped, and continued with a message: one question", async (
   assertEquals(server.output().includes("your msg: your msg: "), false);
 });
 
-test("blocking.ts: a pipe whose lines end in CRLF has not ended", async () => {
+test("blocking.ts: a pipe of lines that end in CRLF has not ended", async () => {
   await using server = await start("blocking.ts");
   await server.write("one\r\ntwo\r\n");
   using conn = await connect(server.port);

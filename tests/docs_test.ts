@@ -1,10 +1,9 @@
-/** What the READMEs say of the scripts, and of each other, is so. */
+/** The READMEs are right about the scripts, and the files are where they belong. */
 import { existsSync } from "node:fs";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { models } from "../lib/models/models.ts";
-import { run } from "./harness.ts";
+import { connect, exchange, root, run, start, suite } from "./harness.ts";
 
-const root = new URL("..", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, root));
 const PAGES = [
   ["README.md", "README.zh-CN.md"],
@@ -37,14 +36,12 @@ Deno.test("READMEs: both languages have the same sections, code and pictures", (
     const code = (text: string) =>
       blocks(text).map((block) => block.replaceAll(/\s+# .*/g, ""));
     assertEquals(code(zh), code(en));
-    const where = (text: string) =>
-      links(text).map((link) => link.replace(".zh-CN.", ".").split("#")[0]);
-    assertEquals(
-      where(zh).filter((link) => link !== english.split("/").at(-1)),
-      where(en).filter((link) => link !== english.split("/").at(-1)),
-    );
-    const own = /<!-- bench -->.*<!-- \/bench -->/s;
-    const numbers = (text: string) => own.exec(text)?.[0].match(/\d+\.\d\d/g);
+    const targets = (text: string) =>
+      links(text).map((link) => link.replace(".zh-CN.", ".").split("#")[0])
+        .filter((link) => link !== english.split("/").at(-1));
+    assertEquals(targets(zh), targets(en));
+    const table = /<!-- bench -->.*<!-- \/bench -->/s;
+    const numbers = (text: string) => table.exec(text)?.[0].match(/\d+\.\d\d/g);
     assertEquals(numbers(zh), numbers(en));
   }
 });
@@ -70,14 +67,14 @@ Deno.test("READMEs: every link of our own leads somewhere", () => {
 });
 
 Deno.test("READMEs: every flag is one that a script has", async () => {
-  // Of Deno, npm, Docker, WSL and curl; and of what no --help tells.
+  // Flags of Deno, npm, Docker, WSL and curl; and one that no --help lists.
   const others =
     "help allow-net allow-ffi allow-read rm name security-opt install";
   const known = new Set(others.split(" ").map((name) => `--${name}`));
   const scripts = [...Deno.readDirSync(root)].map(({ name }) => name)
     .filter((name) => name.endsWith(".ts") && name !== "util.ts");
   const helps = await Promise.all(
-    [...scripts, "tests/crowd.ts"].map(async (script) => {
+    scripts.map(async (script) => {
       const help = run(script, ["--help"]);
       assertEquals((await help.status).code, 0, script);
       return help.output();
@@ -94,7 +91,7 @@ Deno.test("READMEs: every flag is one that a script has", async () => {
   }
   for (const page of PAGES.flat()) {
     for (const flag of flags(read(page))) {
-      assert(known.has(flag), `${page}: ${flag} is nobody's`);
+      assert(known.has(flag), `${page}: no script has ${flag}`);
     }
   }
 });
@@ -117,7 +114,7 @@ Deno.test("READMEs: what is to be changed is there to be changed", () => {
   const source = new Map([
     ["blocking.ts", "fcntl(listener, F_SETFL"],
     ["poll.ts", "watch(peer.fd, POLLIN"],
-    ["epoll.ts", "else if (options.edge"],
+    ["epoll.ts", "while (options.edge)"],
     ["signal.ts", "watch(peer.fd);"],
     ["async.ts", "serve(conn)"],
   ]);
@@ -128,6 +125,62 @@ Deno.test("READMEs: what is to be changed is there to be changed", () => {
       assert(section.includes(`\`${line}`), `${page}: ${script}`);
     }
   }
+});
+
+// Files by their paths from the root; the import map's names are no files.
+const files = ["./", "lib/", "exercises/", "bench/"].flatMap(sources);
+
+function sources(folder: string): string[] {
+  return [...Deno.readDirSync(new URL(folder, root))].flatMap((entry) => {
+    const path = folder.replace("./", "") + entry.name;
+    if (entry.isDirectory && folder !== "./" && entry.name !== "node_modules") {
+      return sources(`${path}/`);
+    }
+    return /\.[jt]s$/.test(entry.name) ? [path] : [];
+  });
+}
+
+/** The files of ours that a file imports, statically or when it needs them. */
+function imports(path: string): string[] {
+  const specifiers = /\b(?:from|import)\s*\(?\s*"(\.[^"]+)"/g;
+  return [...read(path).matchAll(specifiers)].map(([, specifier]) =>
+    new URL(specifier, new URL(path, root)).href.replace(root.href, "")
+  );
+}
+
+Deno.test("files: none imports itself in a circle", () => {
+  const done = new Set<string>();
+  const visit = (path: string, importers: string[]) => {
+    assert(!importers.includes(path), [...importers, path].join(" -> "));
+    if (done.has(path)) return;
+    for (const imported of imports(path)) visit(imported, [...importers, path]);
+    done.add(path);
+  };
+  for (const path of files) visit(path, []);
+  assert(done.has("lib/output.ts") && done.has("lib/prompt.ts"));
+});
+
+Deno.test("files: a page imports from util.ts, and nothing imports from tests/", () => {
+  const more: Record<string, RegExp> = {
+    "util.ts": /^lib\/\w+\.ts$/,
+    "epoll_http.ts": /^lib\/http\/peer\.ts$/,
+    "client.ts": /^lib\/prompt\.ts$/,
+    "compare.ts": /^lib\//,
+    "watch.ts": /^lib\//,
+  };
+  for (const path of files) {
+    for (const imported of imports(path)) {
+      const line = `${path} imports ${imported}`;
+      assert(!imported.startsWith("tests/"), line);
+      if (path.includes("/") || imported === "util.ts") continue;
+      assert(more[path]?.test(imported), line);
+    }
+  }
+});
+
+Deno.test("util.ts has at most 160 lines", () => {
+  const lines = read("util.ts").trimEnd().split("\n").length;
+  assert(lines <= 160, `${lines}`);
 });
 
 Deno.test("pages: neighbours differ in how they wait, and have the rest in common", () => {
@@ -150,7 +203,70 @@ Deno.test("pages: no line is too long for a terminal of 80 columns", () => {
   }
 });
 
-/** How many lines of two texts are the same, in the same order, as for diff(1). */
+const test = suite("copies, as the README says");
+const GET = "GET / HTTP/1.0\r\n\r\n";
+
+/** A script with util.ts, lib/ and the README's deno.json in an empty folder. */
+async function copyOf(script: string) {
+  const dir = await Deno.makeTempDir();
+  const { success } = await new Deno.Command("cp", {
+    args: ["-r", script, "util.ts", "lib", dir],
+    cwd: root,
+  }).output();
+  assert(success);
+  const section = read("README.md").split("## Copying a script\n")[1];
+  const [, config] = /^```json\n(.*?)^```/ms.exec(section)!;
+  await Deno.writeTextFile(`${dir}/deno.json`, config);
+  return {
+    path: `${dir}/${script}`,
+    [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }),
+  };
+}
+
+for (const { script, sceneFlags } of models) {
+  test(`${script}: a copy serves, and has --trace`, async () => {
+    await using copy = await copyOf(script);
+    await using server = await start(
+      copy.path,
+      ["--trace", ...(sceneFlags?.(0.1) ?? [])],
+      (command) => `exec ${command} </dev/null`,
+    );
+    using conn = await connect(server.port);
+    const http = script === "epoll_http.ts";
+    const answer = await exchange(conn, http ? GET : "hi\n");
+    assertStringIncludes(answer, http ? "200 OK" : "hello sir\n");
+    await server.until(/ (send\(|write\(|.*SEND)/);
+  });
+}
+
+test("select.ts: a copy has --help and --trace=json, and refuses bad flags", async () => {
+  await using copy = await copyOf("select.ts");
+  const [help, misuse] = [
+    run(copy.path, ["--help"]),
+    run(copy.path, ["--prot"]),
+  ];
+  assertEquals((await help.status).code, 0);
+  assertStringIncludes(help.output(), "\n  --port ");
+  assertEquals((await misuse.status).code, 2);
+  assertEquals(
+    misuse.output(),
+    'select.ts: unknown argument "--prot"; see --help\n',
+  );
+  await using server = await start(copy.path, ["--trace=json"]);
+  await server.until('"call":"select"');
+});
+
+test("client.ts: a copy talks to a server", async () => {
+  await using copy = await copyOf("client.ts");
+  await using server = await start("select.ts");
+  const client = run(copy.path, ["--port", `${server.port}`]);
+  await client.write("hi\n");
+  await client.end();
+  assertEquals((await client.status).code, 0);
+  assertEquals(client.output(), "hello sir\n");
+});
+
+/** How many lines two texts have in common, in the same order. @see diff(1) */
 function longest(one: string[], other: string[]): number {
   let row = new Array(other.length + 1).fill(0);
   for (const line of one) {

@@ -10,6 +10,7 @@ import {
   ioUring,
   pause,
   receive,
+  root,
   send,
   start,
 } from "./harness.ts";
@@ -18,7 +19,7 @@ serves("io_uring.ts");
 fills("io_uring.ts", greet);
 servesCrowds("io_uring.ts");
 
-test("io_uring.ts: more at once than its rings have entries", async () => {
+test("io_uring.ts: more messages at once than its rings have entries", async () => {
   await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
   const conns = await Promise.all(
     Array.from({ length: 500 }, () => connect(server.port)),
@@ -40,15 +41,17 @@ test("io_uring.ts: more at once than its rings have entries", async () => {
   for (const conn of conns) conn.close();
 });
 
-test("io_uring.ts: what did not fit goes out before what came later", async () => {
+test("io_uring.ts: bytes that did not fit are sent before later ones", async () => {
   await using server = await start("io_uring.ts", ["--echo", "--quiet"]);
   await Promise.all([1, 2].map(async (i) => {
     using conn = await connect(server.port);
-    // How much the kernels hold depends on their settings, and on who was
-    // faster: we send until nothing moves any more, however much that is.
-    const piece = (at: number) =>
-      new Uint32Array(5000 + i).map((_, word) => i * (at + word));
-    let [sent, enough] = [0, false];
+    // How much the kernels hold depends on their settings, and on which side is
+    // faster: we send until nothing moves any more.
+    const size = 5000 + i; // words
+    const piece = (offset: number) =>
+      new Uint32Array(size).map((_, word) => i * (offset + word));
+    let sent = 0;
+    let enough = false;
     const sending = (async () => {
       while (!enough) {
         const words = piece(sent);
@@ -57,25 +60,26 @@ test("io_uring.ts: what did not fit goes out before what came later", async () =
         await pause(0);
       }
     })();
-    for (let last = -1; last !== sent; await pause(100)) last = sent; // stuck
+    for (let last = -1; last !== sent; await pause(100)) last = sent;
     enough = true;
-    for (let at = 0; at < sent; at += 5000 + i) {
-      const back = await receive(conn, 4 * (5000 + i));
-      const due = new Uint8Array(piece(at).buffer);
-      assert(Buffer.compare(back, due) === 0, `not in order at word ${at}`);
+    for (let offset = 0; offset < sent; offset += size) {
+      const back = await receive(conn, 4 * size);
+      const expected = new Uint8Array(piece(offset).buffer);
+      const same = Buffer.compare(back, expected) === 0;
+      assert(same, `not in order at word ${offset}`);
     }
     await sending;
   }));
 });
 
-const root = new URL("..", import.meta.url);
-
 /**
- * What the script says, and how it ends, where io_uring_setup fails: a seccomp
- * filter is what containers forbid it with, and it outlives execv.
+ * Runs the script where io_uring_setup fails with that errno; returns its status
+ * and output. Containers forbid calls by a seccomp filter; it outlives execv.
  */
 async function withoutRing(errno: number) {
-  const [SETUP, ALLOW, ERRNO] = [425, 0x7fff0000, 0x50000];
+  const IO_URING_SETUP = 425;
+  const SECCOMP_RET_ALLOW = 0x7fff0000;
+  const SECCOMP_RET_ERRNO = 0x50000;
   const code = `
     const { prctl, execv } = Deno.dlopen("libc.so.6", {
       prctl: {
@@ -84,17 +88,19 @@ async function withoutRing(errno: number) {
       },
       execv: { parameters: ["buffer", "buffer"], result: "i32" },
     }).symbols;
-    const at = (data) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(data));
+    const address = (data) =>
+      Deno.UnsafePointer.value(Deno.UnsafePointer.of(data));
     // struct sock_filter { u16 code; u8 jt, jf; u32 k; }: load the number of
     // the call; unless it is this one, skip one; fail; allow.
     const filter = new Uint32Array([
-      0x20, 0, 0x15 | 1 << 24, ${SETUP}, 6, ${ERRNO | errno}, 6, ${ALLOW},
+      0x20, 0, 0x15 | 1 << 24, ${IO_URING_SETUP},
+      6, ${SECCOMP_RET_ERRNO | errno}, 6, ${SECCOMP_RET_ALLOW},
     ]);
     prctl(38, 1n, null, 0n, 0n); // PR_SET_NO_NEW_PRIVS
-    prctl(22, 2n, new BigUint64Array([4n, at(filter)]), 0n, 0n); // PR_SET_SECCOMP
+    prctl(22, 2n, new BigUint64Array([4n, address(filter)]), 0n, 0n); // PR_SET_SECCOMP
     const words = [Deno.execPath(), "run", "-A", "io_uring.ts", "--port", "0"]
       .map((word) => new TextEncoder().encode(word + "\\0"));
-    execv(words[0], new BigUint64Array([...words.map(at), 0n]));
+    execv(words[0], new BigUint64Array([...words.map(address), 0n]));
   `;
   const { code: status, stdout, stderr } = await new Deno.Command(
     Deno.execPath(),
@@ -105,7 +111,9 @@ async function withoutRing(errno: number) {
 }
 
 test("io_uring.ts: where it is forbidden or too old, one line", async () => {
-  const [EPERM, EINVAL, ENOSYS] = [1, 22, 38];
+  const EPERM = 1;
+  const EINVAL = 22;
+  const ENOSYS = 38;
   const texts: [number, string][] = [
     [EPERM, "operation not permitted (EPERM): forbidden here, "],
     [EINVAL, "invalid argument (EINVAL): this kernel is older than 6.1; "],
@@ -142,7 +150,7 @@ Deno.test({
     );
     const rounds = 20;
     for (let round = 0; round < rounds; round++) {
-      // Stopped, it finds what all have said at once, as a busy server does.
+      // Stopped, it finds the messages of all at once, as a busy server does.
       Deno.kill(server.pid, "SIGSTOP");
       const text = `${round} `.padEnd(64, "x");
       for (const conn of conns) await send(conn, text);

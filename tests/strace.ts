@@ -1,6 +1,6 @@
-/** What strace -f -T -ttt wrote, as calls. */
+/** Reads what `strace -f -T -ttt` has written. */
 
-/** A call that has returned. Times are in ms; `from` is since 1970. */
+/** A call that has returned. Times are in ms; `from` and `to` are since 1970. */
 export interface Straced {
   /** The process that the thread is of. */
   process: number;
@@ -14,7 +14,7 @@ export interface Straced {
   ms: number;
 }
 
-/** The calls in the order in which they returned: what was cut in two, joined. */
+/** The calls in the order in which they returned. A call in two lines is joined. */
 export function straced(text: string): Straced[] {
   const calls: Straced[] = [];
   const open = new Map<string, { from: number; args: string }>();

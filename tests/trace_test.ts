@@ -1,5 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Told, Warned } from "../lib/trace.ts";
+import {
+  traceCalls,
+  type TraceEvent,
+  type TraceWarning,
+} from "../lib/trace.ts";
 import {
   client,
   connect,
@@ -23,12 +27,12 @@ const call = (line: string) =>
 /** stdout and stderr in the order in which they were written. */
 const merged = (command: string) => `exec ${command} 2>&1`;
 
-/** What a server with --trace=json has told so far: whole lines. */
-const told = (server: Running): Told[] =>
+/** What a server with --trace=json has written so far: whole lines. */
+const events = (server: Running): TraceEvent[] =>
   server.output().split("\n").slice(0, -1)
     .flatMap((line) => line.match(/\{"time".*\}$/) ?? []) // also after a prompt
-    .map((line): Told | Warned => JSON.parse(line))
-    .filter((line): line is Told => "call" in line);
+    .map((line): TraceEvent | TraceWarning => JSON.parse(line))
+    .filter((line): line is TraceEvent => "call" in line);
 
 test("each call as it returns, a wait while it lasts", async () => {
   await using server = await start("select.ts", ["--trace", "--quiet"], merged);
@@ -49,7 +53,7 @@ test("each call as it returns, a wait while it lasts", async () => {
   ]);
 });
 
-test("io_uring_enter tells its requests and completions", async () => {
+test("io_uring_enter is written with its requests and completions", async () => {
   await using server = await start(
     "io_uring.ts",
     ["--trace", "--quiet"],
@@ -64,14 +68,16 @@ test("io_uring_enter tells its requests and completions", async () => {
   const [, listener, peer] = /ACCEPT (\d+) → (\d+)/.exec(output)!;
   const calls = output.split("\n").map(call)
     .filter((line) => line.startsWith("io_uring_enter"));
-  const asked = calls.map((line) => line.split("; wait for 1")[0]).join("\n");
+  const requests = calls.map((line) => line.split("; wait for 1")[0]).join(
+    "\n",
+  );
   for (
     const request of [`ACCEPT ${listener}`, `RECV ${peer}`, `SEND ${peer}`]
   ) {
-    assert(asked.includes(request), asked);
+    assert(requests.includes(request), requests);
   }
-  const done = calls.map((line) => line.split("wait for 1 → ")[1] ?? "");
-  assertEquals(done, [
+  const completions = calls.map((line) => line.split("wait for 1 → ")[1] ?? "");
+  assertEquals(completions, [
     `ACCEPT ${listener} → ${peer})`,
     `RECV ${peer} → 3)`,
     `SEND ${peer} → 10)`,
@@ -80,27 +86,27 @@ test("io_uring_enter tells its requests and completions", async () => {
   ]);
 });
 
-test("blocking.ts stands at the keyboard", async () => {
+test("blocking.ts waits for the keyboard", async () => {
   await using server = await start("blocking.ts", ["--trace=json", "--quiet"]);
   using conn = await connect(server.port);
   await conn.write(new TextEncoder().encode("hi\n"));
   await server.until('"call":"read","phase":"call"');
   await server.write("here you are\n");
   await server.until(/"call":"read","phase":"return".*\n/);
-  const read = told(server).find(({ call, phase }) =>
+  const read = events(server).find(({ call, phase }) =>
     call === "read" && phase === "return"
   )!;
-  assertEquals([read.asked, read.result], ["0", 13]);
+  assertEquals([read.args, read.result], ["0", 13]);
 });
 
-test("async.ts tells of promises, and of a thread that is free", async () => {
+test("async.ts: promises, and how long the thread is free", async () => {
   await using server = await start("async.ts", ["--trace=json", "--quiet"]);
   using conn = await connect(server.port);
   await server.until('"call":"read","phase":"call"');
   await new Promise((resolve) => setTimeout(resolve, 200));
   await exchange(conn, "hi\n");
   await server.until(/"call":"write","phase":"return".*\n/);
-  const lines = told(server);
+  const lines = events(server);
   assertEquals(
     lines.map(({ call, phase }) => `${call} ${phase}`).slice(0, 7),
     [
@@ -118,23 +124,23 @@ test("async.ts tells of promises, and of a thread that is free", async () => {
   assert(waited >= 200 && ticks >= 5, JSON.stringify(lines[4]));
 });
 
-test("threads.ts tells which thread it is", async () => {
+test("threads.ts: the thread that makes each call", async () => {
   await using server = await start("threads.ts", ["--trace=json", "--quiet"]);
   using first = await connect(server.port);
   using second = await connect(server.port);
   await Promise.all([exchange(first, "hi\n"), exchange(second, "ho\n")]);
   await eventually(
-    () => told(server).filter(({ call }) => call === "recv").length >= 6,
+    () => events(server).filter(({ call }) => call === "recv").length >= 6,
     "not all asleep again",
   );
-  const lines = told(server);
+  const lines = events(server);
   const accepted = lines.filter(({ call, phase, result }) =>
     call === "accept4" && phase === "return" && Number(result) > 0
   );
   assert(accepted.every(({ thread }) => thread === undefined));
   for (const { result, port } of accepted) {
-    const own = lines.filter(({ call, asked }) =>
-      /^(recv|send)$/.test(call) && asked.split(",")[0] === `${result}`
+    const own = lines.filter(({ call, args }) =>
+      /^(recv|send)$/.test(call) && args.split(",")[0] === `${result}`
     );
     assertEquals(own.map(({ call, phase }) => `${call} ${phase}`), [
       "recv call",
@@ -150,7 +156,7 @@ test("threads.ts tells which thread it is", async () => {
   assertEquals([poll.promised, poll.phase], [true, "call"]);
 });
 
-test("json: where in the script; warnings are lines, too", async () => {
+test("json: the line of the script that makes a call; warnings are lines, too", async () => {
   await using server = await start(
     "select.ts",
     ["--trace=json", "--quiet"],
@@ -165,25 +171,56 @@ test("json: where in the script; warnings are lines, too", async () => {
   }
   const lines = server.output().split("\n").slice(0, -1)
     .filter((line) => !/^select.ts: listening|^in another/.test(line))
-    .map((line): Told | Warned => JSON.parse(line));
-  const warned = lines.filter((line): line is Warned => "warning" in line);
-  assertMatch(warned[0].warning, /^select.ts: cannot accept: .*EMFILE/);
+    .map((line): TraceEvent | TraceWarning => JSON.parse(line));
+  const warnings = lines.filter((line): line is TraceWarning =>
+    "warning" in line
+  );
+  assertMatch(warnings[0].warning, /^select.ts: cannot accept: .*EMFILE/);
   const text = await Deno.readTextFile(new URL("select.ts", root));
   for (const line of lines) {
     if ("warning" in line || line.phase === "return") continue;
-    const [, row] = /^select\.ts:(\d+)$/.exec(line.at ?? "") ?? [];
+    const [, row] = /^select\.ts:(\d+)$/.exec(line.source ?? "") ?? [];
     const name = line.call.replace("4", ""); // accept, in the script
     if (["select", "accept4", "recv"].includes(line.call)) {
       const found = text.split("\n")[Number(row) - 1];
       assert(
         found?.includes(`${name}(`),
-        `${line.call} at ${line.at}: ${found}`,
+        `${line.call} of ${line.source}: ${found}`,
       );
     }
   }
 });
 
-test("errno is what it was, and no permission is needed for it", async () => {
+Deno.test("--trace: errno is what the call has left, whatever writing does", () => {
+  const errno = new Int32Array(1);
+  const ECONNRESET = 104;
+  const EAGAIN = 11;
+  const { recv } = traceCalls(
+    {
+      recv: () => {
+        errno[0] = ECONNRESET;
+        return -1;
+      },
+    },
+    { recv: { parameters: ["i32"], result: "i32" } },
+    errno,
+  );
+  using _stderr = replaced(Deno.stderr, "writeSync", (bytes: Uint8Array) => {
+    errno[0] = EAGAIN;
+    return bytes.length;
+  });
+  assertEquals(recv(5), -1);
+  assertEquals(errno[0], ECONNRESET);
+});
+
+/** Replaces a method until it is disposed. */
+function replaced<T, K extends keyof T>(target: T, key: K, method: T[K]) {
+  const original = target[key];
+  target[key] = method;
+  return { [Symbol.dispose]: () => void (target[key] = original) };
+}
+
+test("the trace needs no permission of its own", async () => {
   await using server = await start(
     "nonblocking.ts",
     ["--trace", "--interval", "0.1"],
@@ -207,7 +244,7 @@ const ABOUT_ONE =
 // Calls that the runtime makes as well, for itself.
 const OTHERS = /^(mmap|read|epoll_create1)$/;
 
-/** When the server has seen all: asleep in that call, or after that one. */
+/** The end of the trace of a server that has served all, and sleeps. */
 const SLEEPS: Record<string, RegExp> = {
   select: /"call":"select","phase":"call"[^\n]*\n$/,
   poll: /"call":"poll","phase":"call"[^\n]*\n$/,
@@ -222,7 +259,7 @@ const SLEEPS: Record<string, RegExp> = {
 if (!await exists("strace")) Deno.test.ignore("strace is missing", () => {});
 else {
   for (const [script, asleep] of Object.entries(SLEEPS)) {
-    test(`${script}.ts tells what strace sees, call by call`, async () => {
+    test(`${script}.ts: the calls that strace sees, one by one`, async () => {
       const file = await Deno.makeTempFile();
       const interval = script === "nonblocking" ? ["--interval", "0.7"] : [];
       await using server = await start(
@@ -243,6 +280,17 @@ else {
         await server.until("ECONNRESET");
       }
       await server.until(asleep);
+      if (script === "select" || script === "poll") {
+        await eventually(
+          () => {
+            const nfds = Deno.readTextFileSync(file).match(
+              /(?<=pselect6\()\d+|(?<= poll\(\[.*\], )\d+(?=, -1)/g,
+            );
+            return nfds !== null && nfds.at(-1) === nfds[0];
+          },
+          "the kernel has to look at the descriptors of clients that have left",
+        );
+      }
       await server.stop();
       let strace = "";
       await eventually(() => {
@@ -253,13 +301,13 @@ else {
 
       const line = (call: string, fd: string, outcome: unknown) =>
         `${call}(${ABOUT_ONE.test(call) ? fd : ""}) = ${outcome}`;
-      const lines = told(server).filter(({ phase, call, promised }) =>
+      const lines = events(server).filter(({ phase, call, promised }) =>
         phase === "return" && !OTHERS.test(call) && !promised
-      ).map(({ call, asked, result, error, thread = "" }) => ({
+      ).map(({ call, args, result, error, thread = "" }) => ({
         thread,
         line: line(
           KERNEL[call] ?? call,
-          asked.split(/[, ]/)[0],
+          args.split(/[, ]/)[0],
           error ?? result,
         ),
       }));
@@ -276,7 +324,7 @@ else {
       assert(begin > 0);
       const accepted = new Set<string>();
       const clients = new Set(
-        told(server).flatMap(({ requests = [] }) => requests)
+        events(server).flatMap(({ requests = [] }) => requests)
           .filter(({ op }) => op === "ACCEPT").map(({ result }) => `${result}`),
       );
       let entered = false;
@@ -285,7 +333,7 @@ else {
         if (call === "io_uring_enter") entered = true;
         if (!/^(recv|send|close)/.test(call)) return true;
         const fd = args.split(",")[0];
-        // Whom io_uring has accepted, only its completions know.
+        // Which client io_uring has accepted, only its completions know.
         if (script === "io_uring") return clients.has(fd) && entered;
         return call === "close" ? accepted.delete(fd) : accepted.has(fd);
       };
@@ -301,14 +349,14 @@ else {
       const groups = (list: typeof lines) =>
         [...Map.groupBy(list, ({ thread }) => thread).values()]
           .map((group) => group.map(({ line }) => line));
-      // A thread says what a call has returned after strace saw it return: one
-      // that was stopped in between owes the last line.
-      const owed = groups(seen);
-      const said = groups(lines);
-      for (const [i, group] of owed.entries()) {
-        if (group.length === said[i]?.length + 1) group.pop();
+      // A thread writes the return of a call after strace has seen it: the last
+      // line of a thread that was stopped in between is missing.
+      const expected = groups(seen);
+      const actual = groups(lines);
+      for (const [i, group] of expected.entries()) {
+        if (group.length === actual[i]?.length + 1) group.pop();
       }
-      assertEquals(said, owed);
+      assertEquals(actual, expected);
     });
   }
 }

@@ -1,16 +1,16 @@
-/** What who has an older Deno, or forgets -A, is told: a line, and no stack trace. */
+/** An older Deno, or a forgotten -A, gets a line and no stack trace. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { deno, root } from "./harness.ts";
 
 Deno.test("deno.lock is one that every Deno 2 reads", async () => {
-  // An older one could not even say which version it is too old for.
+  // A lock of version 5 ends an older Deno before it could name what is needed.
   const { version } = JSON.parse(
     await Deno.readTextFile(new URL("deno.lock", root)),
   );
   assertEquals(version, "4");
 });
 
-Deno.test("deno test without -A is told so in a line", async () => {
+Deno.test("deno test without -A says so in a line", async () => {
   const { code, stdout, stderr } = await new Deno.Command(deno, {
     args: ["test"],
     cwd: root,
@@ -22,7 +22,7 @@ Deno.test("deno test without -A is told so in a line", async () => {
   assertEquals([code, stdout.length, more.join("")], [1, 0, ""]);
 });
 
-Deno.test("a Deno without toHex is told what is needed", async () => {
+Deno.test("an older Deno, without toHex, gets a line that names the version needed", async () => {
   const old = await Deno.makeTempFile({ suffix: ".js" });
   await Deno.writeTextFile(old, "delete Uint8Array.prototype.toHex;");
   for (const script of ["select.ts", "client.ts"]) {
