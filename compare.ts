@@ -10,7 +10,7 @@
  * later; each leaves some time after its answer. Which client is served while
  * the other hesitates shows what the model is good for.
  *
- * What a model costs, and how long a client waits, is taken from a second server
+ * What a model costs, and how long a client waits, comes from a second server
  * of the model, which plays the same scene at the same time without a trace.
  */
 import { perfetto } from "./lib/compare/perfetto.ts";

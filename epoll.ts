@@ -7,7 +7,7 @@
  *
  *   deno run -A epoll.ts         and in other terminals: deno run -A client.ts
  *
- * Level-triggered, epoll_wait names a client again and again, until we have read
+ * Level-triggered, epoll_wait names a client again and again until we have read
  * all of its data. Edge-triggered (--edge), it names a client once for what is
  * new: so we read on until EAGAIN, or the rest would wait for the next message.
  * To compare: --buffer 4 (bytes that one recv takes) --trace, with and without
@@ -69,12 +69,12 @@ const peers = new Map<number, Peer>(); // by descriptor
 
 watch(listener, EPOLLIN, EPOLL_CTL_ADD); // no EPOLLET: accept may leave some
 while (true) {
-  const ready = epoll_wait(epfd, events, MAX_EVENTS, -1);
-  if (interrupted("epoll_wait", ready)) continue; // EINTR; errors end us
+  const n = epoll_wait(epfd, events, MAX_EVENTS, -1);
+  if (interrupted("epoll_wait", n)) continue; // EINTR: once more
 
-  let received = 0; // messages, since epoll_wait has returned
-  for (let i = 0; i < ready; i++) {
-    const fd = events[i * WORDS + DATA];
+  const ready: number[] = []; // descriptors
+  for (let i = 0; i < n; i++) ready.push(events[i * WORDS + DATA]);
+  for (const fd of ready) {
     if (fd === listener) {
       for (const peer of accept(listener)) { // at most 64
         if (watch(peer.fd, EPOLLIN | EPOLLET, EPOLL_CTL_ADD) === 0) {
@@ -89,27 +89,21 @@ while (true) {
       if (!peer.unsent) watch(fd, EPOLLIN | EPOLLET);
       continue;
     }
-    do {
-      const message = peer.recv(buffer); // null: EAGAIN; empty: it left
-      if (message === null) break;
-      if (message.length === 0) {
-        peer.close();
-        peers.delete(fd);
-        break;
-      }
+    const message = peer.recv(buffer); // null: EAGAIN; empty: it left
+    if (message === null) continue;
+    if (message.length > 0) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
       // While something is unsent we wait for room, and read nothing. At other
-      // times there nearly always is room: asking, we would never sleep.
-      if (peer.unsent) {
-        watch(fd, EPOLLOUT);
-        break;
-      }
-      // Others wait as well: after 64 messages, MOD has the kernel tell us again.
-      if (options.edge && ++received >= 64) {
-        watch(fd, EPOLLIN | EPOLLET);
-        break;
-      }
-    } while (options.edge); // read on until EAGAIN: the kernel tells only once
+      // times we do not ask for room: there nearly always is some.
+      if (peer.unsent) watch(fd, EPOLLOUT);
+      // Edge-triggered, the kernel tells us only once: we read on until EAGAIN,
+      // behind the others in the list; if that grows, MOD has us told again.
+      else if (options.edge && ready.length < n + 64) ready.push(fd);
+      else if (options.edge) watch(fd, EPOLLIN | EPOLLET);
+    } else {
+      peer.close();
+      peers.delete(fd);
+    }
   }
 }

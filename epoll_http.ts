@@ -1,6 +1,6 @@
 /**
- * Multiplexed I/O with epoll(7), as an HTTP server: the kernel keeps the list of
- * descriptors. One thread sleeps until some are ready, and is handed only those.
+ * Multiplexed I/O with epoll(7), as an HTTP server: the kernel keeps a list of
+ * descriptors. One thread sleeps until some are ready and is handed only those.
  *
  * In the canteen: you leave your name. When it is ready, you are called, and
  * only you.
@@ -9,9 +9,9 @@
  *
  * By hand: deno run -A client.ts --port 8080; type GET / HTTP/1.0, Enter twice.
  *
- * This is epoll.ts for clients that send requests, in pieces or many at once, and
- * have a time limit. How requests are read and answered is in lib/http/, as this
- * has nothing to do with waiting.
+ * This is epoll.ts for clients that send requests, in pieces or many at once,
+ * and have a time limit. How requests are read and answered has nothing to do
+ * with waiting: that is in lib/http/.
  */
 import { Http, HttpPeer } from "./lib/http/peer.ts";
 import {
@@ -74,7 +74,7 @@ watch(listener, EPOLLIN, EPOLL_CTL_ADD);
 while (true) {
   const timeout = peers.size > 0 ? http.tick : -1;
   const ready = epoll_wait(epfd, events, MAX_EVENTS, timeout);
-  if (interrupted("epoll_wait", ready)) continue; // EINTR; errors end us
+  if (interrupted("epoll_wait", ready)) continue; // EINTR: once more
 
   for (let i = 0; i < ready; i++) {
     const fd = events[i * WORDS + DATA];
@@ -105,7 +105,7 @@ while (true) {
       if (response === null) break; // null: no further request is complete yet
       peer.send(response); // shuts down after the last one: the client leaves
       // While something is unsent we wait for room, and read nothing. At other
-      // times there nearly always is room: asking, we would never sleep.
+      // times we do not ask for room: there nearly always is some.
       if (peer.unsent) watch(fd, EPOLLOUT);
     }
   }

@@ -1,7 +1,7 @@
 /**
  * Asynchronous I/O, by the kernel: io_uring(7). Not "tell me when I can read",
- * but "read, and tell me when you have": requests go into one ring, their results
- * come out of another, and both are memory that we share with the kernel.
+ * but "read, and tell me when you have": requests go into one ring, and results
+ * come out of another. Both rings are memory that we share with the kernel.
  *
  * In the canteen: you put an empty tray on the belt; it comes back filled.
  *
@@ -92,8 +92,8 @@ const buffers: ReceiveBuffer[] = []; // by descriptor
 
 /** A client. The kernel has one request of ours to receive from it, always. */
 class Client extends Peer {
-  // A descriptor keeps its buffer for the next client: a new one costs more than
-  // a message.
+  // A descriptor keeps its buffer for the next client: a new buffer costs more
+  // than a message.
   buffer = buffers[this.fd] ??= new ReceiveBuffer();
   sendError = ""; // why an answer could not be sent
 }
@@ -135,14 +135,14 @@ function onAccepted(result: number, flags: number) {
     else new Peer(result, name).refuse(strerror(EMFILE));
   }
   if (flags & IORING_CQE_F_MORE) return;
-  // Without a descriptor left, accept fails at once, also where no client waits.
-  // So we ask to be told of the next one.
+  // Without a descriptor left, accept fails at once, even if no client waits.
+  // So we ask to be told of the next client.
   if (result === -EMFILE || result === -ENFILE) {
     ring.submit(IORING_OP_POLL_ADD, listener, 0, 0, POLLIN);
   } else acceptAll();
 }
 
-/** A client waits: there is room for it by now, or it is told that there is none. */
+/** A client waits: we accept it, or tell it that there is no room. */
 function onAcceptReady() {
   for (const { fd, name } of accept(listener)) addClient(fd, name);
   acceptAll();
@@ -194,9 +194,9 @@ function onSent(client: Client, result: number) {
 
 /**
  * Opens the two rings. One side writes an entry and then moves the tail, the
- * other reads the entry and then moves the head. The order counts: Atomics, where
- * C has store-release and load-acquire. Head and tail count on, and wrap at
- * 2 ** 32; masked, they are indices.
+ * other reads the entry and then moves the head. The order counts, so we use
+ * Atomics, where C has store-release and load-acquire. Head and tail count on,
+ * and wrap at 2 ** 32; masked, they are indices.
  */
 function openRing(entries: number) {
   // struct io_uring_params: sq_entries, cq_entries, flags, 7 more words; then
@@ -276,7 +276,7 @@ function openRing(entries: number) {
     available = Atomics.load(rings, cqTail);
   }
 
-  /** Whether there is room for the requests of one completion: 64 + 1 at most. */
+  /** Whether there is room for the requests of one completion: at most 65. */
   function hasRoom() {
     return waiting < sqEntries - 65;
   }

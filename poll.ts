@@ -31,7 +31,8 @@ const { poll } = libc({
 //
 //   | fd: 4 bytes | events: 2 | revents: 2 |
 //
-// Little-endian, two words of 32 bits, revents in the upper half of the second.
+// To us each is two words of 32 bits, with revents in the upper half of the
+// second one, for both x86-64 and arm64 are little-endian.
 // We use the descriptor as the index into the list, so that nothing has to move
 // when a client leaves: where fd is -1, the kernel only writes 0 to revents.
 const POLLIN = 1;
@@ -44,7 +45,7 @@ let nfds = 0; // the highest descriptor watched, plus 1
 function watch(fd: number, mask: number) {
   if (2 * fd >= pollfds.length) {
     const old = pollfds;
-    pollfds = empty(2 * fd); // entries: twice the need
+    pollfds = empty(2 * fd); // twice as many entries as we need
     pollfds.set(old);
   }
   pollfds[2 * fd] = fd;
@@ -64,9 +65,9 @@ const peers = new Map<number, Peer>(); // by descriptor
 watch(listener, POLLIN);
 while (true) {
   let ready = poll(pollfds, nfds, -1);
-  if (interrupted("poll", ready)) continue; // EINTR; errors end us
+  if (interrupted("poll", ready)) continue; // EINTR: once more
 
-  for (let fd = 0; ready > 0; fd++) {
+  for (let fd = 0; fd < nfds && ready > 0; fd++) {
     if (revents(fd) === 0) continue;
     ready--; // once all of them are served, we need not look further
     if (fd === listener) {
@@ -88,7 +89,7 @@ while (true) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
       // While something is unsent we wait for room, and read nothing. At other
-      // times there nearly always is room: asking, we would never sleep.
+      // times we do not ask for room: there nearly always is some.
       if (peer.unsent) watch(fd, POLLOUT);
     } else {
       peer.close();

@@ -68,9 +68,9 @@ while (true) {
   readfds.set(reading);
   writefds.set(writing);
   let ready = select(nfds, readfds, writefds, null, null);
-  if (interrupted("select", ready)) continue; // EINTR; errors end us
+  if (interrupted("select", ready)) continue; // EINTR: once more
 
-  for (let fd = 0; ready > 0; fd++) {
+  for (let fd = 0; fd < nfds && ready > 0; fd++) {
     if (!FD_ISSET(fd, readfds) && !FD_ISSET(fd, writefds)) continue;
     ready--; // once all of them are served, we need not look further
     if (fd === listener) {
@@ -94,7 +94,7 @@ while (true) {
       peer.show(message);
       peer.send(options.echo ? message : HELLO);
       // While something is unsent we wait for room, and read nothing. At other
-      // times there nearly always is room: asking, we would never sleep.
+      // times we do not ask for room: there nearly always is some.
       if (peer.unsent) watch(fd, writing);
     } else {
       peer.close();

@@ -8,10 +8,10 @@
  *   deno run -A signal.ts        and in other terminals: deno run -A client.ts
  *
  * Nobody builds TCP servers this way. SIGIO names no client and no reason, and
- * TCP sends it for nearly everything: a new client, data, room for more, an end.
- * Several signals may arrive as one. So after each we try every client, until
- * none has anything left. With F_SETSIG a signal would name the descriptor, as
- * long as the queue of signals is not full.
+ * TCP sends it for nearly everything: a new client, data, room for more, and so
+ * on. Several signals may arrive as one. So after each we try every client,
+ * until none has anything left. With F_SETSIG a signal would name the
+ * descriptor, as long as the queue of signals is not full.
  */
 import {
   accept,

@@ -1,10 +1,10 @@
 /**
  * What the servers share: how to accept a client, and how to receive from it,
- * send to it and close it. What is named like a system call makes that call,
- * and handles what can go wrong with it; nothing else.
+ * send to it and close it. A function that has the name of a system call makes
+ * that call and handles its errors; accept and close also print what happened.
  *
- * The rest of what a page imports from here is explained in lib/: flags and
- * output, Deno's listener, libc.
+ * What else the scripts import from here is explained in lib/: flags, output,
+ * Deno's listener, libc.
  */
 import { EMFILE, errno, openTraced, strerror, tryAgain } from "./lib/libc.ts";
 import {
@@ -32,7 +32,7 @@ export { warn, warnCannotAccept } from "./lib/output.ts";
 /** The answer of every server, unless --echo is given. */
 export const HELLO = new TextEncoder().encode("hello sir\n");
 
-// Lengths are 32 bits here, where C has size_t and ssize_t: 64 bits would become
+// Lengths are 32 bits here, where C has size_t and ssize_t: 64 bits would be
 // BigInts, which take 1.8 µs more for each request.
 const openCalls = () =>
   openTraced({
@@ -48,10 +48,10 @@ const openCalls = () =>
   });
 let calls: ReturnType<typeof openCalls>;
 
-/** The highest descriptor: it is kept for clients that cannot stay. */
+/** The highest descriptor we may have: only a client that we refuse gets it. */
 export let lastFd = 0;
 
-/** Functions of libc, by their types; and from now on accept and Peer work. */
+/** Opens functions of libc: of these types, and those of accept and Peer. */
 export function libc<const S extends Deno.ForeignLibraryInterface>(types: S) {
   if (!calls) {
     calls = openCalls();
@@ -64,19 +64,20 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 
 /**
- * Accepts at most 64 waiting clients, so that connected ones get their turn.
- * With no descriptor left for a client, the client is told so. `flags`: 0 makes
- * recv and send of these peers wait. @see accept4(2)
+ * Accepts at most 64 waiting clients, so that connected ones get their turn. A
+ * client that gets the last descriptor is told that there is none left, and
+ * closed. `flags`: 0 makes recv and send of these peers wait. @see accept4(2)
  */
 export function* accept(listener: number, flags = SOCK_NONBLOCK) {
   let accepted = 0;
+  // A refused client does not count as accepted, but as a try.
   for (let tries = 0; tries < 1024 && accepted < 64; tries++) {
     const all = flags | SOCK_CLOEXEC;
     const fd = calls.accept4(listener, sockaddr, addrlen(), all);
     if (fd === -1) {
-      if (tryAgain()) return; // EAGAIN: nobody waits any more
-      warnCannotAccept(strerror(errno())); // ENFILE, say
-      sleep(10); // the client still waits: the loop comes back at once
+      if (tryAgain()) return; // EAGAIN: no client waits any more
+      warnCannotAccept(strerror(errno())); // ENFILE, for example
+      sleep(10); // ms: the client still waits, and without this we would spin
       return;
     }
     const peer = new Peer(fd, address(sockaddr));
@@ -89,24 +90,25 @@ export function* accept(listener: number, flags = SOCK_NONBLOCK) {
 }
 
 /**
- * A connected client. When it is readable, `recv`, and `close` it if the message
- * is empty. While something is `unsent`, do not `recv`: when it is writable,
- * `send` that.
+ * A connected client. When it is readable, call `recv`, and `close` if the
+ * message is empty. While something is `unsent`, do not call `recv`; when the
+ * client is writable, call `send` for the rest.
  */
 export class Peer {
-  /** What a client is sent that cannot stay; HTTP has a form of its own. */
+  /** The text for a client that we refuse. The HTTP server replaces this. */
   static refusal = (why: string) => `${why}\n`;
   /** What send could not send yet, for want of room. */
   unsent: Uint8Array<ArrayBuffer> | null = null;
   #error = ""; // why nothing more can be received or sent
-  #decoder?: TextDecoder; // keeps the first half of a character
+  #decoder?: TextDecoder; // keeps the first bytes of a character that was cut
 
-  /** `fd`: -1 where Deno keeps the descriptor. `name`: the client's address. */
+  /** `fd`: -1 in async.ts, where Deno has it. `name`: the client's address. */
   constructor(readonly fd: number, readonly name: string) {}
 
   /**
    * Receives into the buffer, and returns the part of it that was filled; null
-   * if nothing has come yet, empty if the client has left. @see recv(2)
+   * if nothing has come yet, empty if the client has left or the connection is
+   * broken: then close it. @see recv(2)
    */
   recv(buffer: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | null {
     const n = calls.recv(this.fd, buffer, buffer.length, 0);
@@ -117,22 +119,23 @@ export class Peer {
     return buffer.subarray(0, Math.max(n, 0));
   }
 
-  /** Sends a message, or what is unsent; keeps what does not fit. @see send(2) */
+  /** Sends a message, or the unsent rest; keeps what is left. @see send(2) */
   send(message = this.unsent!) {
     const n = calls.send(this.fd, message, message.length, 0);
     if (n === message.length) {
       this.unsent = null;
     } else if (n === -1 && !tryAgain()) {
-      this.#error ||= strerror(errno()); // recv will fail as well, and tell
+      // The connection is broken: soon recv says so, and the peer is closed.
+      this.#error ||= strerror(errno());
       this.unsent = null;
     } else {
       const rest = message.subarray(Math.max(n, 0));
-      // What is unsent is ours. A message is in a buffer that is used again.
+      // A copy: the buffer that the message is in will be used again.
       this.unsent = message === this.unsent ? rest : rest.slice();
     }
   }
 
-  /** Prints a message, escaped, unless --quiet: its pieces as they come. */
+  /** Prints what was received as an escaped line, unless --quiet is given. */
   show(message: Uint8Array, label = this.name) {
     if (quiet) return; // to decode costs as much as to receive
     this.#decoder ??= new TextDecoder("utf-8", { ignoreBOM: true });
@@ -150,8 +153,8 @@ export class Peer {
   /** Gives the descriptor back: it may be the next client's. @see close(2) */
   close(why = this.#error) {
     if (this.fd !== -1) calls.close(this.fd);
-    const half = this.#decoder?.decode(); // of a character that was cut
-    if (half) log(`${this.name}: ${half}`);
+    const leftover = this.#decoder?.decode(); // the rest of it never came
+    if (leftover) log(`${this.name}: ${leftover}`);
     log(`${this.name} disconnected${why && `: ${why}`}`);
   }
 }

@@ -1,6 +1,6 @@
 /** What a script does as a command: its flags, --help, and what loads --trace. */
 import { parseArgs } from "jsr:@std/cli@^1/parse-args";
-import { fail, say } from "./output.ts";
+import { fail, say, script } from "./output.ts";
 
 if (!("toHex" in Uint8Array.prototype)) fail("needs Deno 2.5.2: deno upgrade");
 
@@ -91,7 +91,7 @@ function help(about: string, known: Flags): string {
   const lines = Object.entries(known).map(([name, [preset, meaning]]) =>
     `\n  --${name.padEnd(10)} ${meaning}${preset ? ` (${preset})` : ""}`
   );
-  return `${about}\n${lines.join("")}`;
+  return `${script}: ${about}\n${lines.join("")}`;
 }
 
 /** The value that was given, in the preset's type; undefined if it cannot be. */

@@ -114,7 +114,7 @@ Deno.test("READMEs: what is to be changed is there to be changed", () => {
   const source = new Map([
     ["blocking.ts", "fcntl(listener, F_SETFL"],
     ["poll.ts", "watch(peer.fd, POLLIN"],
-    ["epoll.ts", "while (options.edge)"],
+    ["epoll.ts", "else if (options.edge"],
     ["signal.ts", "watch(peer.fd);"],
     ["async.ts", "serve(conn)"],
   ]);

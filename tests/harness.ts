@@ -191,12 +191,29 @@ export function memory(pid: number): number {
 export async function sleeps(pid: number): Promise<boolean> {
   for (let looks = 0; looks < 10; looks++) {
     const from = performance.now();
-    const before = cpuTime(pid);
+    const before = busyTime(pid);
     await pause(300);
-    const used = cpuTime(pid) - before;
+    const used = busyTime(pid) - before;
     if (used < (performance.now() - from) / 2) return true;
   }
   return false;
+}
+
+/**
+ * For how long, in ms, the threads of a process have had a CPU or waited for one:
+ * a process that spins does so all the time, also where others have the CPU.
+ */
+function busyTime(pid: number): number {
+  if (emulated) return 0;
+  let nanoseconds = 0;
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    try {
+      const path = `/proc/${pid}/task/${name}/schedstat`;
+      const [running, waiting] = Deno.readTextFileSync(path).split(" ");
+      nanoseconds += Number(running) + Number(waiting);
+    } catch { /* the thread has ended */ }
+  }
+  return nanoseconds / 1e6;
 }
 
 /** Resolves after so many ms, or ten times as many where Deno is emulated. */
