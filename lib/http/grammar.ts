@@ -6,7 +6,7 @@
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-export const HTAB = 9;
+const HTAB = 9;
 export const LF = 10;
 export const CR = 13;
 export const SP = 32;
