@@ -95,7 +95,7 @@ function help(about: string, known: Flags): string {
 }
 
 /** The value that was given, in the preset's type; undefined if it cannot be. */
-function valueOf([preset, , limits = {}]: Flag, word: string) {
+function valueOf([preset, _meaning, limits = {}]: Flag, word: string) {
   if (typeof preset === "boolean") {
     return word === "" || limits.words?.includes(word) ? true : undefined;
   }

@@ -90,7 +90,7 @@ function bitNames(
   mask: number,
   bits: Record<string, number>,
 ): string {
-  return Object.entries(bits).filter(([, bit]) => mask & bit)
+  return Object.entries(bits).filter(([_name, bit]) => mask & bit)
     .map(([name]) => ` ${prefix}${name}`).join("");
 }
 
@@ -183,13 +183,13 @@ const FORMATTERS: Record<string, Formatter> = {
     outcome: (args) => ` → [${formatPollfds(args, 16)}]`,
   },
   epoll_ctl: {
-    args: ([, op, fd, event]) =>
+    args: ([_epfd, op, fd, event]) =>
       `${EPOLL_CTL[op as number]} ${fd}` +
       formatEvents("EPOLL", epollEvent(event, 0).mask),
   },
   epoll_wait: {
     args: () => "",
-    outcome: ([, events], n) => {
+    outcome: ([_epfd, events], n) => {
       const ready = range(n).map((i) => epollEvent(events, i))
         .map(({ mask, fd }) => fd + formatEvents("EPOLL", mask));
       return `→ ${ready.join(", ")}`;
@@ -197,24 +197,24 @@ const FORMATTERS: Record<string, Formatter> = {
   },
   // Their first argument is the number of the call, for syscall(2).
   io_uring_setup: {
-    args: ([, entries]) => `${entries}`,
+    args: ([_number, entries]) => `${entries}`,
     outcome: (_, fd) => ` → ${fd}`,
   },
   io_uring_enter: {
-    args: ([, , , complete]) =>
+    args: ([_number, _fd, _submit, complete]) =>
       [formatRequests(ring.submitted), `wait for ${complete}`]
         .filter((part) => part).join("; "),
     outcome: () => ` → ${formatRequests(ring.completed) || "nothing"}`,
   },
-  mmap: { args: ([, length]) => `${length} bytes` },
+  mmap: { args: ([_addr, length]) => `${length} bytes` },
   accept4: { args: onlyDescriptor, outcome: (_, fd) => ` → ${fd}` },
   recv: {
     args: onlyDescriptor,
-    outcome: ([, data], n) => `, ${formatMessage(data, n)}`,
+    outcome: ([_fd, data], n) => `, ${formatMessage(data, n)}`,
   },
   send: {
     args: ([fd, data, size]) => `${fd}, ${formatMessage(data, size as number)}`,
-    outcome: ([, , size], n) => n === size ? "" : ` → ${n} bytes`,
+    outcome: ([_fd, _data, size], n) => n === size ? "" : ` → ${n} bytes`,
   },
   close: { args: onlyDescriptor },
   tcflush: {
@@ -223,13 +223,13 @@ const FORMATTERS: Record<string, Formatter> = {
   getpeername: { args: onlyDescriptor },
   fcntl: {
     args: formatFcntl,
-    outcome: ([, command], result) =>
+    outcome: ([_fd, command], result) =>
       command === F_GETFL ? ` → ${formatFileFlags(result)}` : "",
   },
 };
 
 /** The port in a struct sockaddr that the call has filled. */
-function portOf(call: string, [, sockaddr]: Arg[]): number | undefined {
+function portOf(call: string, [_fd, sockaddr]: Arg[]): number | undefined {
   if (!["accept4", "getpeername"].includes(call) || !sockaddr) return;
   const { buffer, byteOffset } = sockaddr as Uint8Array;
   return new DataView(buffer, byteOffset).getUint16(2);
@@ -354,7 +354,7 @@ function sourceLine(): string | undefined {
   const lib = new URL(".", import.meta.url).href;
   const util = new URL("../util.ts", import.meta.url).href;
   for (const frame of new Error().stack!.split("\n")) {
-    const [, path, line] = /(file:\/\/.*|https?:\/\/.*):(\d+):\d+\)?$/
+    const [_match, path, line] = /(file:\/\/.*|https?:\/\/.*):(\d+):\d+\)?$/
       .exec(frame) ?? [];
     if (!path || path.startsWith(lib) || path === util) continue;
     return `${decodeURIComponent(path.split("/").at(-1)!)}:${line}`;
