@@ -9,7 +9,7 @@ export const tracer = Deno.args.some((arg) => arg.startsWith("--trace"))
   ? await import("./trace.ts")
   : undefined;
 
-/** stdin, for whoever asks the person at the keyboard; traced by --trace. */
+/** stdin, to read what is typed; with --trace its reads are traced. */
 export const stdin = tracer?.traceReads(Deno.stdin, "0") ?? Deno.stdin;
 
 /** How Deno is started on this machine. */

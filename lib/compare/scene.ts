@@ -91,7 +91,7 @@ function startModel(model: Model, beat: number): StartedModel {
 function startTimes(models: Model[], beat: number): Map<Model, number> {
   const times = new Map<Model, number>();
   let time = now() + START_TIME - SCENE.from * beat;
-  // Threads take long to start. Until they run, nobody else begins.
+  // Threads take long to start. Until they run, no other model begins.
   for (const model of models.filter(({ threadPerClient }) => threadPerClient)) {
     times.set(model, time);
     time += Math.max(beat, START_TIME);

@@ -132,7 +132,7 @@ function lineStates(positions) {
   return states;
 }
 
-/** The clients of a line, as they stand behind it.
+/** The clients of a line, as shown behind it.
  * @param {LineState} state */
 function clientNames({ clients, idle }) {
   const names = /** @type {string[]} */ ([...clients].sort());

@@ -128,7 +128,7 @@ export function describeThread(span, language) {
   return describeSpan(span, language, clientName(span.role, language))[0];
 }
 
-/** What a thread does that does too much for each call to be told.
+/** What a thread does that makes more calls than can be shown one by one.
  * @param {number} rate system calls a second
  * @param {Language} language */
 export function describeWork(rate, language) {
