@@ -14,7 +14,7 @@
  * of the model, which plays the same scene at the same time without a trace.
  */
 import { perfetto } from "./lib/compare/perfetto.ts";
-import { type FailedRun, playScene } from "./lib/compare/scene.ts";
+import { type FailedRun, playScene } from "./lib/compare/play_scene.ts";
 import type { SceneRun } from "./lib/compare/scene_run.ts";
 import { svg } from "./lib/compare/svg.ts";
 import { TerminalReport } from "./lib/compare/terminal.ts";

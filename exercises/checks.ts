@@ -3,7 +3,7 @@
  * and is its client, over real sockets.
  */
 import { connect, reset, send } from "../lib/connection.ts";
-import { processState, sockets } from "../lib/observe.ts";
+import { processState, sockets } from "../lib/proc.ts";
 import { cpuTime, scriptCommand } from "../lib/process.ts";
 import { type RecordedProcess, startRecordedServer } from "../lib/recorded.ts";
 import { pause } from "../lib/time.ts";

@@ -8,7 +8,7 @@ import {
   models,
   shortName,
 } from "../lib/models/models.ts";
-import { startServer } from "../lib/models/server.ts";
+import { startServer } from "../lib/models/model_server.ts";
 import { type Language, STATES } from "../lib/models/states.js";
 import { cpuTime } from "../lib/process.ts";
 import { width } from "../lib/width.ts";

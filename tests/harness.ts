@@ -5,7 +5,7 @@
 import { assert } from "@std/assert";
 import { getAvailablePort } from "@std/net";
 import { connect, send } from "../lib/connection.ts";
-import { memory as memoryOf } from "../lib/observe.ts";
+import { memory as memoryOf } from "../lib/proc.ts";
 import { cpuTime as cpuTimeOf, startProcess } from "../lib/process.ts";
 import {
   type RecordedProcess,
@@ -16,7 +16,7 @@ import { deadline, pause as realPause } from "../lib/time.ts";
 
 export { connect, send };
 export { reset } from "../lib/connection.ts";
-export { sockets, stat } from "../lib/observe.ts";
+export { sockets, stat } from "../lib/proc.ts";
 
 const needed = ["net", "run", "read", "ffi", "env", "sys"] as const;
 for (const name of needed) {

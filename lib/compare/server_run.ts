@@ -1,6 +1,6 @@
 /** Plays the scene to one server: runs its two clients, and reads its CPU time. */
 import { SCENE } from "../models/scene.ts";
-import type { ModelServer } from "../models/server.ts";
+import type { ModelServer } from "../models/model_server.ts";
 import { cpuTime } from "../process.ts";
 import { now, pause, pauseUntil } from "../time.ts";
 

@@ -4,7 +4,7 @@
  * requests themselves are read in request.ts.
  */
 import { libc, log, Peer, printable } from "../../util.ts";
-import type { Bytes } from "./grammar.ts";
+import type { Bytes } from "./scan.ts";
 import {
   HEADROOM,
   Memory,

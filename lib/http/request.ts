@@ -29,7 +29,7 @@ import {
   text,
   TOKEN,
   ZERO,
-} from "./grammar.ts";
+} from "./scan.ts";
 
 /** Why a request is refused. It is the last one of its connection. */
 export class Refusal {

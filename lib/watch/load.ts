@@ -6,7 +6,7 @@
  */
 import { setPriority } from "node:os";
 import type { Model } from "../models/models.ts";
-import { type ModelServer, startServer } from "../models/server.ts";
+import { type ModelServer, startServer } from "../models/model_server.ts";
 import { cpuTime } from "../process.ts";
 import { now, pause } from "../time.ts";
 import { type DemoClient, IdleClients } from "./clients.ts";

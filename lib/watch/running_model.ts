@@ -1,6 +1,6 @@
 /** One model: its server, whose trace is shown, and the clients of that. */
 import type { Model } from "../models/models.ts";
-import { type ModelServer, startServer } from "../models/server.ts";
+import { type ModelServer, startServer } from "../models/model_server.ts";
 import { printable } from "../output.ts";
 import type { TraceEvent } from "../trace.ts";
 import { DemoClient, IdleClients } from "./clients.ts";

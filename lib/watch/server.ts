@@ -5,7 +5,7 @@ import { parseCommand } from "./commands.ts";
 import { isFromOwnPage, isWebSocket, respond, serveFile } from "./files.ts";
 import type { ClientId, Command, Hello, Message, Update } from "./messages.ts";
 import { RunningModel, type WatchSettings } from "./running_model.ts";
-import { playScene } from "./scene.ts";
+import { playScene } from "./play_scene.ts";
 
 /** ms from one update to the next. */
 const UPDATE_INTERVAL = 50;

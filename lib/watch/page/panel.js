@@ -2,7 +2,7 @@
 // @ts-check
 /// <reference lib="dom" />
 import { AnswerForm } from "./answer_form.js";
-import { CLIENT_IDS } from "./clients.js";
+import { CLIENT_IDS } from "./client_ids.js";
 import { toggleCode } from "./code.js";
 import { sendCommand } from "./connection.js";
 import { element, setText } from "./dom.js";

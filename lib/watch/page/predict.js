@@ -1,7 +1,7 @@
 /** The prediction before a scene, and whether it was right. */
 // @ts-check
 /// <reference lib="dom" />
-import { CLIENT_IDS } from "./clients.js";
+import { CLIENT_IDS } from "./client_ids.js";
 import { byId, element, readStored, store } from "./dom.js";
 import { latest } from "./latest.js";
 import { settings } from "./settings.js";

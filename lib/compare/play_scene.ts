@@ -5,7 +5,7 @@
  */
 import type { Model } from "../models/models.ts";
 import { SCENE } from "../models/scene.ts";
-import { type ModelServer, startServer } from "../models/server.ts";
+import { type ModelServer, startServer } from "../models/model_server.ts";
 import { now, pauseUntil } from "../time.ts";
 import type { TraceEvent } from "../trace.ts";
 import { type SceneRun, sceneRun } from "./scene_run.ts";
