@@ -1,7 +1,7 @@
 /** The server of the page: its WebSocket, and what the commands of pages do. */
 import { type Model, models as knownModels } from "../models/models.ts";
 import { now, pause } from "../time.ts";
-import { parseCommand } from "./commands.ts";
+import { parseCommand } from "./parse_command.ts";
 import { isFromOwnPage, isWebSocket, respond, serveFile } from "./files.ts";
 import type { ClientId, Command, Hello, Message, Update } from "./messages.ts";
 import { RunningModel, type WatchSettings } from "./running_model.ts";
