@@ -11,6 +11,7 @@
  */
 import {
   accept,
+  checked,
   descriptor,
   flags,
   HELLO,
@@ -40,7 +41,8 @@ const TCIFLUSH = 0;
 
 const listener = descriptor(listen(options));
 // Deno makes its listeners non-blocking; with O_NONBLOCK cleared, accept waits.
-fcntl(listener, F_SETFL, fcntl(listener, F_GETFL, 0) & ~O_NONBLOCK);
+const fileFlags = checked("fcntl", fcntl(listener, F_GETFL, 0));
+checked("fcntl", fcntl(listener, F_SETFL, fileFlags & ~O_NONBLOCK));
 
 const buffer = new Uint8Array(options.buffer); // what recv fills
 const decoder = new TextDecoder();
@@ -71,7 +73,8 @@ async function ask(): Promise<Uint8Array<ArrayBuffer> | null> {
   if (stdinEnded) return null;
   const chunk = new Uint8Array(4096);
   const atTerminal = Deno.stdin.isTerminal();
-  // What was typed before there was a question is nobody's answer.
+  // What was typed before there was a question is nobody's answer. If this
+  // fails, the terminal is gone, and read says so.
   if (atTerminal) tcflush(STDIN, TCIFLUSH);
   // After Ctrl-Z and fg we ask again, in the same line if it is still there.
   const askAgain = () => say("\ryour msg: ", "");

@@ -15,6 +15,7 @@
  */
 import {
   accept,
+  checked,
   descriptor,
   errno,
   flags,
@@ -48,14 +49,14 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
 const EPOLLET = options.edge ? 1 << 31 : 0; // 0: level-triggered
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_MOD = 3; // and no EPOLL_CTL_DEL: close does that
+const EPOLL_CTL_ADD = 1; // can fail: see fs.epoll.max_user_watches
+const EPOLL_CTL_MOD = 3; // cannot; and no EPOLL_CTL_DEL: close does that
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
 const event = new Int32Array(WORDS);
 const events = new Int32Array(WORDS * MAX_EVENTS);
-const epfd = epoll_create1(0);
+const epfd = checked("epoll_create1", epoll_create1(0));
 
 function watch(fd: number, mask: number, op = EPOLL_CTL_MOD) {
   event[0] = mask;
@@ -67,7 +68,7 @@ const listener = descriptor(listen(options));
 const buffer = new Uint8Array(options.buffer); // what recv fills
 const peers = new Map<number, Peer>(); // by descriptor
 
-watch(listener, EPOLLIN, EPOLL_CTL_ADD); // no EPOLLET: accept may leave some
+checked("epoll_ctl", watch(listener, EPOLLIN, EPOLL_CTL_ADD));
 while (true) {
   const n = epoll_wait(epfd, events, MAX_EVENTS, -1);
   if (interrupted("epoll_wait", n)) continue; // EINTR: once more
@@ -75,14 +76,7 @@ while (true) {
   const ready: number[] = []; // descriptors
   for (let i = 0; i < n; i++) ready.push(events[i * WORDS + DATA]);
   for (const fd of ready) {
-    if (fd === listener) {
-      for (const peer of accept(listener)) { // at most 64
-        if (watch(peer.fd, EPOLLIN | EPOLLET, EPOLL_CTL_ADD) === 0) {
-          peers.set(peer.fd, peer);
-        } else peer.refuse(strerror(errno())); // fs.epoll.max_user_watches
-      }
-      continue;
-    }
+    if (fd === listener) continue; // last: whoever leaves makes room
     const peer = peers.get(fd)!;
     if (peer.unsent) {
       peer.send(); // there is room for more of it, or an error
@@ -97,13 +91,18 @@ while (true) {
       // While something is unsent we wait for room, and read nothing. At other
       // times we do not ask for room: there nearly always is some.
       if (peer.unsent) watch(fd, EPOLLOUT);
-      // Edge-triggered, the kernel tells us only once: we read on until EAGAIN,
-      // behind the others in the list; if that grows, MOD has us told again.
+      // Until EAGAIN it is read again, last; in a long list, MOD names it anew.
       else if (options.edge && ready.length < n + 64) ready.push(fd);
       else if (options.edge) watch(fd, EPOLLIN | EPOLLET);
     } else {
       peer.close();
       peers.delete(fd);
     }
+  }
+  if (!ready.includes(listener)) continue; // without EPOLLET: named again
+  for (const peer of accept(listener)) { // at most 64
+    const failed = watch(peer.fd, EPOLLIN | EPOLLET, EPOLL_CTL_ADD) === -1;
+    if (failed) peer.refuse(strerror(errno()));
+    else peers.set(peer.fd, peer);
   }
 }

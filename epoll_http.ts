@@ -16,6 +16,7 @@
 import { Http, HttpPeer } from "./lib/http/peer.ts";
 import {
   accept,
+  checked,
   descriptor,
   errno,
   flags,
@@ -50,14 +51,14 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 //   | events: 4 bytes | (4) | data: 8 |
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_MOD = 3; // and no EPOLL_CTL_DEL: close does that
+const EPOLL_CTL_ADD = 1; // can fail: see fs.epoll.max_user_watches
+const EPOLL_CTL_MOD = 3; // cannot; and no EPOLL_CTL_DEL: close does that
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
 const event = new Int32Array(WORDS);
 const events = new Int32Array(WORDS * MAX_EVENTS);
-const epfd = epoll_create1(0);
+const epfd = checked("epoll_create1", epoll_create1(0));
 
 function watch(fd: number, mask: number, op = EPOLL_CTL_MOD) {
   event[0] = mask;
@@ -70,20 +71,17 @@ const listener = descriptor(listen(options, "http://"));
 const buffer = new Uint8Array(options.buffer); // what recv fills
 const peers = new Map<number, HttpPeer>(); // by descriptor
 
-watch(listener, EPOLLIN, EPOLL_CTL_ADD);
+checked("epoll_ctl", watch(listener, EPOLLIN, EPOLL_CTL_ADD));
 while (true) {
   const timeout = peers.size > 0 ? http.tick : -1;
   const ready = epoll_wait(epfd, events, MAX_EVENTS, timeout);
   if (interrupted("epoll_wait", ready)) continue; // EINTR: once more
 
+  let clientsWait = false; // to be accepted
   for (let i = 0; i < ready; i++) {
     const fd = events[i * WORDS + DATA];
     if (fd === listener) {
-      for (const peer of accept(listener)) { // at most 64
-        if (watch(peer.fd, EPOLLIN, EPOLL_CTL_ADD) === 0) {
-          peers.set(peer.fd, new HttpPeer(peer, http));
-        } else peer.refuse(strerror(errno())); // fs.epoll.max_user_watches
-      }
+      clientsWait = true; // last: whoever leaves makes room
       continue;
     }
     const peer = peers.get(fd)!;
@@ -107,6 +105,13 @@ while (true) {
       // While something is unsent we wait for room, and read nothing. At other
       // times we do not ask for room: there nearly always is some.
       if (peer.unsent) watch(fd, EPOLLOUT);
+    }
+  }
+  if (clientsWait) {
+    for (const peer of accept(listener)) { // at most 64
+      const failed = watch(peer.fd, EPOLLIN, EPOLL_CTL_ADD) === -1;
+      if (failed) peer.refuse(strerror(errno()));
+      else peers.set(peer.fd, new HttpPeer(peer, http));
     }
   }
   // After the reading: what came in time counts, even if we read it late.

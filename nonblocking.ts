@@ -38,11 +38,6 @@ const peers = new Set<Peer>();
 
 while (true) {
   let idle = true;
-  for (const peer of accept(listener)) {
-    log("hello");
-    peers.add(peer);
-    idle = false;
-  }
   for (const peer of peers) {
     if (peer.unsent) {
       peer.send(); // there may be room for more of it
@@ -58,6 +53,12 @@ while (true) {
       peer.close();
       peers.delete(peer);
     }
+    idle = false;
+  }
+  // Last: whoever leaves makes room.
+  for (const peer of accept(listener)) {
+    log("hello");
+    peers.add(peer);
     idle = false;
   }
   if (idle) {

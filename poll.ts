@@ -70,13 +70,7 @@ while (true) {
   for (let fd = 0; fd < nfds && ready > 0; fd++) {
     if (revents(fd) === 0) continue;
     ready--; // once all of them are served, we need not look further
-    if (fd === listener) {
-      for (const peer of accept(listener)) { // at most 64
-        peers.set(peer.fd, peer);
-        watch(peer.fd, POLLIN);
-      }
-      continue;
-    }
+    if (fd === listener) continue; // last: whoever leaves makes room
     const peer = peers.get(fd)!;
     if (peer.unsent) {
       peer.send(); // there is room for more of it, or an error
@@ -96,5 +90,10 @@ while (true) {
       peers.delete(fd);
       unwatch(fd);
     }
+  }
+  if (revents(listener) === 0) continue;
+  for (const peer of accept(listener)) { // at most 64
+    peers.set(peer.fd, peer);
+    watch(peer.fd, POLLIN);
   }
 }

@@ -73,15 +73,7 @@ while (true) {
   for (let fd = 0; fd < nfds && ready > 0; fd++) {
     if (!FD_ISSET(fd, readfds) && !FD_ISSET(fd, writefds)) continue;
     ready--; // once all of them are served, we need not look further
-    if (fd === listener) {
-      for (const peer of accept(listener)) { // at most 64
-        if (peer.fd < FD_SETSIZE) {
-          peers.set(peer.fd, peer);
-          watch(peer.fd, reading);
-        } else peer.refuse(`descriptor ${peer.fd} does not fit into an fd_set`);
-      }
-      continue;
-    }
+    if (fd === listener) continue; // last: whoever leaves makes room
     const peer = peers.get(fd)!;
     if (peer.unsent) {
       peer.send(); // there is room for more of it, or an error
@@ -101,5 +93,12 @@ while (true) {
       peers.delete(fd);
       unwatch(fd);
     }
+  }
+  if (!FD_ISSET(listener, readfds)) continue;
+  for (const peer of accept(listener)) { // at most 64
+    if (peer.fd < FD_SETSIZE) {
+      peers.set(peer.fd, peer);
+      watch(peer.fd, reading);
+    } else peer.refuse(`descriptor ${peer.fd} does not fit into an fd_set`);
   }
 }

@@ -15,7 +15,9 @@
  */
 import {
   accept,
+  checked,
   descriptor,
+  errno,
   flags,
   HELLO,
   libc,
@@ -23,6 +25,7 @@ import {
   log,
   type Peer,
   serverFlags,
+  strerror,
 } from "./util.ts";
 
 const options = flags("serves many clients, whenever SIGIO comes", {
@@ -41,8 +44,8 @@ const O_ASYNC = 0o20000;
 
 /** From now on the kernel sends SIGIO to this process for that descriptor. */
 function watch(fd: number) {
-  fcntl(fd, F_SETOWN, Deno.pid);
-  fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
+  checked("fcntl", fcntl(fd, F_SETOWN, Deno.pid));
+  return fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC); // this takes memory
 }
 
 const listener = descriptor(listen(options));
@@ -53,11 +56,6 @@ const peers = new Set<Peer>();
 function look() {
   for (let idle = false; !idle;) {
     idle = true;
-    for (const peer of accept(listener)) {
-      watch(peer.fd);
-      peers.add(peer); // what came before that sent no signal: recv asks
-      idle = false;
-    }
     for (const peer of peers) { // once each: no client keeps us from the rest
       if (peer.unsent) {
         peer.send(); // there may be room for more of it
@@ -75,11 +73,16 @@ function look() {
       }
       idle = false;
     }
+    for (const peer of accept(listener)) { // last: whoever leaves makes room
+      if (watch(peer.fd) === 0) peers.add(peer);
+      else peer.refuse(strerror(errno()));
+      idle = false; // what came before the watch sent no signal: recv asks
+    }
   }
 }
 
 Deno.addSignalListener("SIGIO", look); // first: unhandled, SIGIO kills
-watch(listener);
+checked("fcntl", watch(listener));
 look();
 
 while (true) {

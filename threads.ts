@@ -13,6 +13,7 @@
  */
 import {
   accept,
+  checked,
   COUNT,
   descriptor,
   fail,
@@ -22,6 +23,7 @@ import {
   listen,
   log,
   Peer,
+  reason,
   serverFlags,
 } from "./util.ts";
 
@@ -77,25 +79,37 @@ async function main() {
   const listener = descriptor(listen(options));
   const pollfd = new Int32Array([listener, POLLIN]); // see poll.ts
   const rlimit = new BigUint64Array(2);
-  getrlimit(RLIMIT_NOFILE, rlimit);
-  const room = Math.floor((Number(rlimit[0]) - listener) / PER_THREAD) - 1;
-  if (room < 1) fail("a Worker needs descriptors: try ulimit -n 1024");
-  const most = Math.min(options.threads, room);
+
+  /** How many threads there may be, by descriptors: the limit may change. */
+  function room() {
+    checked("getrlimit", getrlimit(RLIMIT_NOFILE, rlimit));
+    return Math.floor((Number(rlimit[0]) - listener) / PER_THREAD) - 1;
+  }
+  if (room() < 1) fail("a Worker needs descriptors: try ulimit -n 1024");
   let threads = 0;
 
   while (true) {
-    await poll(pollfd, 1, -1);
+    await poll(pollfd, 1, -1); // if it fails, accept says why, and sleeps
     for (const peer of accept(listener, 0)) { // 0: without SOCK_NONBLOCK
-      if (threads === most) {
-        peer.refuse(`every thread is taken (${most})`);
+      if (threads >= Math.min(options.threads, room())) {
+        peer.refuse(`every thread is taken (${threads})`);
         continue;
       }
-      const thread = new Worker(import.meta.url, {
-        type: "module",
-        name: `${peer.fd} ${peer.name}`,
-      });
+      const name = `${peer.fd} ${peer.name}`;
+      let thread: Worker;
+      try {
+        thread = new Worker(import.meta.url, { type: "module", name });
+      } catch (error) {
+        peer.refuse(`no more threads: ${reason(error)}`); // ulimit -u, say
+        continue;
+      }
       log(`threads: ${++threads}`);
       thread.onmessage = () => log(`threads: ${--threads}`);
+      thread.onerror = (error) => { // an error in this file as it is by now
+        error.preventDefault(); // only that thread ends
+        peer.close("its thread failed");
+        log(`threads: ${--threads}`);
+      };
     }
   }
 }

@@ -3,10 +3,10 @@
  * send to it and close it. A function that has the name of a system call makes
  * that call and handles its errors; accept and close also print what happened.
  *
- * What else the scripts import from here is explained in lib/: flags, output,
- * Deno's listener, libc.
+ * Flags, output, Deno's listener and libc: see lib/.
  */
-import { EMFILE, errno, openTraced, strerror, tryAgain } from "./lib/libc.ts";
+import { certain, EMFILE, errno, openTraced } from "./lib/libc.ts";
+import { strerror, tryAgain } from "./lib/libc.ts";
 import {
   address,
   addrlen,
@@ -24,7 +24,7 @@ import {
 
 export { COUNT, flags, PORT, serverFlags } from "./lib/cli.ts";
 export { denoCommand, stdin } from "./lib/cli.ts";
-export { errno, interrupted, strerror } from "./lib/libc.ts";
+export { checked, errno, interrupted, strerror } from "./lib/libc.ts";
 export { address, authority, descriptor, listen } from "./lib/listener.ts";
 export { fail, log, print, printable, reason, say } from "./lib/output.ts";
 export { warn, warnCannotAccept } from "./lib/output.ts";
@@ -69,11 +69,11 @@ const SOCK_CLOEXEC = 0o2000000;
  * closed. `flags`: 0 makes recv and send of these peers wait. @see accept4(2)
  */
 export function* accept(listener: number, flags = SOCK_NONBLOCK) {
+  const all = flags | SOCK_CLOEXEC;
   let accepted = 0;
   // A refused client does not count as accepted, but as a try.
   for (let tries = 0; tries < 1024 && accepted < 64; tries++) {
-    const all = flags | SOCK_CLOEXEC;
-    const fd = calls.accept4(listener, sockaddr, addrlen(), all);
+    const fd = certain(() => calls.accept4(listener, sockaddr, addrlen(), all));
     if (fd === -1) {
       if (tryAgain()) return; // EAGAIN: no client waits any more
       warnCannotAccept(strerror(errno())); // ENFILE, for example
@@ -111,7 +111,7 @@ export class Peer {
    * broken: then close it. @see recv(2)
    */
   recv(buffer: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | null {
-    const n = calls.recv(this.fd, buffer, buffer.length, 0);
+    const n = certain(() => calls.recv(this.fd, buffer, buffer.length, 0));
     if (n === -1) {
       if (tryAgain()) return null;
       this.#error ||= strerror(errno());
@@ -121,7 +121,7 @@ export class Peer {
 
   /** Sends a message, or the unsent rest; keeps what is left. @see send(2) */
   send(message = this.unsent!) {
-    const n = calls.send(this.fd, message, message.length, 0);
+    const n = certain(() => calls.send(this.fd, message, message.length, 0));
     if (n === message.length) {
       this.unsent = null;
     } else if (n === -1 && !tryAgain()) {

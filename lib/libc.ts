@@ -47,11 +47,66 @@ export function errno(): number {
 
 const EINTR = 4;
 const EAGAIN = 11;
+const ENOMEM = 12;
+const ENFILE = 23;
 export const EMFILE = 24;
+const EPIPE = 32;
+const ENONET = 64;
+const EPROTO = 71;
+const ENETDOWN = 100;
+const ENETUNREACH = 101;
+const ECONNABORTED = 103;
+const ECONNRESET = 104;
+const ENOBUFS = 105;
+const ENOTCONN = 107;
+const ETIMEDOUT = 110;
+const ECONNREFUSED = 111;
+const EHOSTDOWN = 112;
+const EHOSTUNREACH = 113;
+
+/** Why accept4 can give us no client, and why recv and send can do no more. */
+const EXPECTED = [
+  EINTR,
+  EAGAIN,
+  ENOMEM,
+  ENFILE,
+  EMFILE,
+  EPIPE,
+  ENONET,
+  EPROTO,
+  ENETDOWN,
+  ENETUNREACH,
+  ECONNABORTED,
+  ECONNRESET,
+  ENOBUFS,
+  ENOTCONN,
+  ETIMEDOUT,
+  ECONNREFUSED,
+  EHOSTDOWN,
+  EHOSTUNREACH,
+];
 
 /** Whether a call that failed may succeed later: nothing has come yet, say. */
 export function tryAgain(): boolean {
   return errno() === EAGAIN || errno() === EINTR;
+}
+
+/** An errno that a call cannot have is believed when it has come so often. */
+const MOST_FAILURES = 100;
+
+/**
+ * Makes accept4, recv or send, and again while it fails with an errno that these
+ * calls cannot have: between the call and our look at errno, the runtime may
+ * have run a signal handler, say, which has overwritten errno. Returns what the
+ * call returned at last.
+ */
+export function certain(call: () => number): number {
+  let result = call();
+  for (let failures = 1; failures < MOST_FAILURES; failures++) {
+    if (result !== -1 || EXPECTED.includes(errno())) break;
+    result = call();
+  }
+  return result;
 }
 
 /** `too many open files (EMFILE)`; named since glibc 2.32. @see strerror(3) */
@@ -65,12 +120,24 @@ function cString(pointer: Deno.PointerValue): string {
   return pointer ? Deno.UnsafePointerView.getCString(pointer) : "";
 }
 
+let failures = 0; // of waits, one after the other
+
 /**
- * Whether a signal cut a wait short, as Ctrl-Z and `fg` can. Any other error of
- * that call ends the script.
+ * Whether a wait failed, and is to be begun anew: a signal cut it short (EINTR),
+ * as Ctrl-Z and `fg` can. If waits keep failing, ends the script and says why.
  */
 export function interrupted(call: string, result: number): boolean {
-  if (result !== -1) return false;
-  if (errno() !== EINTR) fail(`${call}: ${strerror(errno())}`);
+  if (result !== -1) {
+    failures = 0;
+    return false;
+  }
+  failures++;
+  if (errno() !== EINTR && failures > MOST_FAILURES) checked(call, result);
   return true;
+}
+
+/** Returns what a call returned. Where that is -1, ends the script and says so. */
+export function checked(call: string, result: number): number {
+  if (result === -1) fail(`${call}: ${strerror(errno())}`);
+  return result;
 }

@@ -115,7 +115,7 @@ Deno.test("READMEs: what is to be changed is there to be changed", () => {
     ["blocking.ts", "fcntl(listener, F_SETFL"],
     ["poll.ts", "watch(peer.fd, POLLIN"],
     ["epoll.ts", "else if (options.edge"],
-    ["signal.ts", "watch(peer.fd);"],
+    ["signal.ts", "watch(peer.fd)"],
     ["async.ts", "serve(conn)"],
   ]);
   for (const [script, line] of source) {
