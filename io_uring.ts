@@ -95,6 +95,8 @@ class Client extends Peer {
   // A descriptor keeps its buffer for the next client: a new buffer costs more
   // than a message.
   buffer = buffers[this.fd] ??= new ReceiveBuffer();
+  answerAddress = 0; // of what is to be sent
+  answerLength = 0; // 0: nothing is to be sent
   sendError = ""; // why an answer could not be sent
 }
 
@@ -170,24 +172,39 @@ function receive({ fd, buffer }: Client) {
 function onReceived(client: Client, result: number) {
   if (result > 0) {
     client.show(client.buffer.bytes.subarray(0, result));
-    const address = options.echo ? client.buffer.address : helloAddress;
-    const length = options.echo ? result : HELLO.length;
-    // The receive below is linked to it, and waits until all of this is sent
-    // (MSG_WAITALL): nothing is read from a client that does not read.
-    const request = IORING_OP_SEND | IOSQE_IO_LINK;
-    ring.submit(request, client.fd, address, length, MSG_WAITALL);
+    const { echo } = options;
+    client.answerAddress = echo ? client.buffer.address : helloAddress;
+    client.answerLength = echo ? result : HELLO.length;
   } else if (result !== -EINTR && result !== -ECANCELED) {
     const error = result === 0 ? "" : strerror(-result); // 0: it has left
     client.close(client.sendError || error);
     clients[client.fd] = undefined;
     return;
   }
+  // The receive is linked to the send, and waits until all is sent: nothing is
+  // read from a client that does not read.
+  if (client.answerLength > 0) send(client);
   receive(client);
 }
 
-/** An answer is sent; or not, and what is linked to it fails with ECANCELED. */
+function send({ fd, answerAddress, answerLength }: Client) {
+  const request = IORING_OP_SEND | IOSQE_IO_LINK;
+  ring.submit(request, fd, answerAddress, answerLength, MSG_WAITALL);
+}
+
+/**
+ * An answer is sent. If it is not, or only a part of it although we asked for
+ * all (MSG_WAITALL), the linked receive comes back with ECANCELED: then the rest
+ * is sent, if it can be.
+ */
 function onSent(client: Client, result: number) {
-  if (result < 0) client.sendError = strerror(-result);
+  if (result >= 0) {
+    client.answerAddress += result;
+    client.answerLength -= result;
+  } else if (result !== -EINTR) {
+    client.sendError = strerror(-result);
+    client.answerLength = 0;
+  }
 }
 
 // ------------------------------------------- the memory shared with the kernel
