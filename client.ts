@@ -12,9 +12,9 @@
  */
 import {
   authority,
-  denoCommand,
   fail,
   flags,
+  neighbourCommand,
   PORT,
   print,
   reason,
@@ -30,8 +30,9 @@ const conn = await Deno.connect({ hostname, port }).catch((error) => {
   const refused = error instanceof Deno.errors.ConnectionRefused;
   const local = /^(localhost$|127\.|::1$)/.test(hostname);
   const where = hostname === "127.0.0.1" ? "" : ` --hostname ${hostname}`;
-  const start = `${denoCommand()} run -A select.ts${where} --port ${port}`;
-  const remedy = refused && local ? `; start a server first: ${start}` : "";
+  const run = neighbourCommand("select.ts");
+  const start = `; start a server first: ${run}${where} --port ${port}`;
+  const remedy = refused && local && run ? start : "";
   const server = authority({ hostname, port });
   fail(`cannot connect to ${server}: ${reason(error)}${remedy}`);
 });

@@ -23,7 +23,7 @@ import {
 } from "./lib/output.ts";
 
 export { COUNT, flags, PORT, serverFlags } from "./lib/cli.ts";
-export { denoCommand, stdin } from "./lib/cli.ts";
+export { neighbourCommand, stdin } from "./lib/cli.ts";
 export { checked, errno, interrupted, strerror } from "./lib/libc.ts";
 export { address, authority, descriptor, listen } from "./lib/listener.ts";
 export { fail, log, print, printable, reason, say } from "./lib/output.ts";

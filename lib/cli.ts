@@ -14,7 +14,32 @@ export const stdin = tracer?.traceReads(Deno.stdin, "0") ?? Deno.stdin;
 
 /** How Deno is started on this machine. */
 export function denoCommand(): string {
-  return Deno.execPath().includes("node_modules") ? "npx -y deno" : "deno";
+  // Without /proc, as in some containers, this is 0, and Deno panics when it is
+  // asked for its path.
+  const hasProc = Deno.memoryUsage().rss > 0;
+  const fromNpm = hasProc && Deno.execPath().includes("node_modules");
+  return fromNpm ? "npx -y deno" : "deno";
+}
+
+/**
+ * The command that runs the script of that name which stands beside this one:
+ * `deno run -A client.ts`. Elsewhere than in the current folder, the script has
+ * its URL or its path. `undefined` if there is no such file.
+ */
+export function neighbourCommand(name: string): string | undefined {
+  const url = new URL(name, Deno.mainModule);
+  const run = `${denoCommand()} run -A`;
+  if (url.protocol !== "file:") return `${run} ${url}`;
+  const path = decodeURIComponent(url.pathname);
+  const { state } = Deno.permissions.querySync({ name: "read" });
+  if (state !== "granted") return `${run} ${name}`; // we cannot look
+  try {
+    Deno.statSync(path);
+  } catch {
+    return undefined;
+  }
+  if (path === `${Deno.cwd()}/${name}`) return `${run} ${name}`;
+  return `${run} ${/^[\w/.-]+$/.test(path) ? path : `'${path}'`}`;
 }
 
 /** Which values a flag takes beside its default. */

@@ -1,5 +1,5 @@
 /** Deno's listener, its descriptor, and the addresses of sockets. */
-import { denoCommand, tracer } from "./cli.ts";
+import { neighbourCommand, tracer } from "./cli.ts";
 import { openLibc } from "./libc.ts";
 import { fail, reason, say, script } from "./output.ts";
 
@@ -32,8 +32,12 @@ export function listen(options: Address, scheme = ""): Deno.TcpListener {
     const hint = /ADDRINUSE|ACCES/.test(reason(error)) ? "; try --port 0" : "";
     fail(`cannot listen on ${authority(options)}: ${reason(error)}${hint}`);
   }
-  const { addr } = listener;
-  const url = scheme ? `${scheme}${authority(addr)}/` : "";
+  // Deno keeps the zone of fe80::1%eth0 to itself, and nobody gets there without.
+  const [zone = ""] = /%.+/.exec(hostname) ?? [];
+  const addr = { ...listener.addr };
+  addr.hostname += zone;
+  // RFC 6874: in a URL, the zone begins with %25.
+  const url = scheme && `${scheme}${authority(addr).replace("%", "%25")}/`;
   say(`${script}: listening on ${url || authority(addr)}`);
   const client = url ? `curl ${url}` : clientCommand(addr);
   say(`in another terminal: ${client}`);
@@ -42,7 +46,8 @@ export function listen(options: Address, scheme = ""): Deno.TcpListener {
 
 /** The command by which a client reaches that server. */
 function clientCommand({ hostname, port }: Address): string {
-  let command = `${denoCommand()} run -A client.ts`;
+  let command = neighbourCommand("client.ts");
+  if (command === undefined) return `nc ${hostname} ${port}`;
   if (hostname !== "127.0.0.1") command += ` --hostname ${hostname}`;
   if (port !== 5666) command += ` --port ${port}`;
   return command;
