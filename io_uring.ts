@@ -193,9 +193,9 @@ function send({ fd, answerAddress, answerLength }: Client) {
 }
 
 /**
- * An answer is sent. If it is not, or only a part of it although we asked for
- * all (MSG_WAITALL), the linked receive comes back with ECANCELED: then the rest
- * is sent, if it can be.
+ * An answer is sent. If only a part of it is, although we asked for all
+ * (MSG_WAITALL), or nothing, the linked receive comes back with ECANCELED: then
+ * the rest is sent, if it can be.
  */
 function onSent(client: Client, result: number) {
   if (result >= 0) {

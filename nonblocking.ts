@@ -36,6 +36,9 @@ const listener = descriptor(listen(options));
 const buffer = new Uint8Array(options.buffer); // what recv fills
 const peers = new Set<Peer>();
 
+// deno run --watch starts this script anew in the same process.
+addEventListener("unload", () => peers.forEach((peer) => peer.close()));
+
 while (true) {
   let idle = true;
   for (const peer of peers) {

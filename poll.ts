@@ -6,6 +6,10 @@
  * as you like. The server still goes through all of it each time.
  *
  *   deno run -A poll.ts          and in other terminals: deno run -A client.ts
+ *
+ * A list longer than RLIMIT_NOFILE is an error (EINVAL). If that limit is
+ * lowered below a descriptor of ours, this server ends: a list without holes
+ * would be shorter, but it might be too long as well.
  */
 import {
   accept,

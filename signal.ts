@@ -52,6 +52,9 @@ const listener = descriptor(listen(options));
 const buffer = new Uint8Array(options.buffer); // what recv fills
 const peers = new Set<Peer>();
 
+// deno run --watch starts this script anew in the same process.
+addEventListener("unload", () => peers.forEach((peer) => peer.close()));
+
 /** Serves all there is: no signal comes again for what would be left. */
 function look() {
   for (let idle = false; !idle;) {
