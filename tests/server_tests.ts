@@ -117,6 +117,7 @@ export function serves(script: string, args: string[] = []) {
       assert(memory(server.pid) < 250, "it keeps what it cannot send");
     }
     enough = true;
+    const all = sent + 65536; // with the piece that is being sent
     using other = await connect(server.port);
     assertEquals(await exchange(other, "still there?"), "still there?");
     // As many bytes as one recv takes: they must not become the glutton's.
@@ -134,12 +135,14 @@ export function serves(script: string, args: string[] = []) {
       "a client that is reset while it gets an answer is kept",
     );
     assert(await sleeps(server.pid), "it spins");
-    for (let offset = 0; offset < sent; offset += 65536) {
+    for (let offset = 0; offset < all; offset += 65536) {
       const back = await receive(glutton, 65536);
       const same = Buffer.compare(back, piece(offset)) === 0;
       assert(same, `other bytes at ${offset}`);
     }
     await sending;
+    assert(await sleeps(server.pid), "it spins when all is sent");
+    assertEquals(await exchange(glutton, "more"), "more");
   });
 }
 
