@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { HELLO, talks, test } from "./server_tests.ts";
 import {
   connect,
@@ -7,6 +7,7 @@ import {
   pause,
   receive,
   send,
+  sleeps,
   start,
 } from "./harness.ts";
 import { Terminal, terminals } from "./terminal.ts";
@@ -55,9 +56,11 @@ test("blocking.ts: the thread is held by the kernel", async () => {
       return current === "0" || place.test(current);
     }, `it does not sleep in ${place}`);
   await asleep(/accept/);
+  assert(await sleeps(server.pid), "it asks for clients again and again");
   using conn = await connect(server.port);
   assertEquals(await exchange(conn, "hi\n"), HELLO);
   await asleep(/wait_woken|sk_wait_data/); // for data of a socket
+  assert(await sleeps(server.pid), "it asks for messages again and again");
 });
 
 const keys = await terminals("blocking.ts at a terminal");
@@ -150,4 +153,45 @@ test("blocking.ts: a pipe of lines that end in CRLF has not ended", async () => 
   for (const answer of ["one\r\n", "two\r\n"]) {
     assertEquals(await exchange(conn, "hi\n"), answer);
   }
+});
+
+test("blocking.ts: stopped and continued, it repeats the question, and only once", async () => {
+  await using server = await start("blocking.ts");
+  using conn = await connect(server.port);
+  for (let i = 0; i < 5; i++) {
+    await send(conn, `message ${i}\n`);
+    await server.until(`client msg: message ${i}\nyour msg: `);
+    Deno.kill(server.pid, "SIGCONT");
+    await server.until(`client msg: message ${i}\nyour msg: \ryour msg: `);
+    await server.write("well\n");
+    assertEquals(await receive(conn, 5), bytes("well\n"));
+  }
+  const repeated = server.output().match(/\ryour msg: /g)!;
+  assertEquals(repeated.length, 5, server.output());
+});
+
+test("blocking.ts: a long answer has no broken characters, and the next one is not lost", async () => {
+  await using server = await start("blocking.ts");
+  using conn = await connect(server.port);
+  // Where one read of the answer ends, there is half a character.
+  const long = `it is ${"食".repeat(3000)}\n`;
+  await send(conn, "hi\n");
+  await server.until("your msg: ");
+  await server.write(`${long}and more\n`);
+  const answer = await receive(conn, bytes(long).length);
+  assertEquals(new TextDecoder().decode(answer), long);
+  assertEquals(await exchange(conn, "hi\n"), "and more\n");
+});
+
+test("blocking.ts: where stdin cannot be read, the answer is hello sir", async () => {
+  await using server = await start(
+    "blocking.ts",
+    [],
+    (command) => `exec ${command} </`, // a folder
+  );
+  using conn = await connect(server.port);
+  for (let i = 0; i < 2; i++) {
+    assertEquals(await exchange(conn, "hi\n"), HELLO);
+  }
+  await server.until("stdin has ended");
 });

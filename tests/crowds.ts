@@ -36,6 +36,14 @@ export function servesCrowds(script: string, args: string[] = []) {
         assertEquals(await exchange(conn, text), text);
       }));
     }
+    // Stopped, it finds the messages of all at once, as a busy server does.
+    Deno.kill(server.pid, "SIGSTOP");
+    for (const conn of conns) await send(conn, "all together");
+    Deno.kill(server.pid, "SIGCONT");
+    await Promise.all(conns.map(async (conn) => {
+      const answer = await receive(conn, 12);
+      assertEquals(new TextDecoder().decode(answer), "all together");
+    }));
     // Now one client sends at a time, and the others are idle.
     const cpuBefore = cpuTime(server.pid);
     for (let i = 0; i < 100; i++) {

@@ -6,7 +6,11 @@ import { assert } from "@std/assert";
 import { getAvailablePort } from "@std/net";
 import { connect, send } from "../lib/connection.ts";
 import { memory as memoryOf } from "../lib/proc.ts";
-import { cpuTime as cpuTimeOf, startProcess } from "../lib/process.ts";
+import {
+  cpuTime as cpuTimeOf,
+  startProcess,
+  stopAllAtExit,
+} from "../lib/process.ts";
 import {
   type RecordedProcess,
   startRecorded,
@@ -25,6 +29,8 @@ for (const name of needed) {
     Deno.exit(1);
   }
 }
+
+stopAllAtExit(); // a test that fails may leave its server running
 
 export const root = new URL("..", import.meta.url);
 // Another Deno for the scripts: one for arm64, say, emulated. Scripts are then ten
@@ -255,7 +261,8 @@ export function suite(name: string) {
     const steps = tests.filter(([name]) => wanted.test(name))
       .map(([name, fn]) => ({
         name,
-        fn,
+        // One that waits for ever would leave us without a word on which it is.
+        fn: () => deadline(fn(), 4 * PATIENCE, "this test does not end"),
         ignore: !ioUring && name.includes("io_uring"),
         // What another step has open would be taken for this one's.
         sanitizeOps: false,

@@ -36,6 +36,22 @@ function pattern(size: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(words.buffer);
 }
 
+/** The sockets that a program gets which a process starts: no FD_CLOEXEC. */
+function inherited(pid: number): string[] {
+  const O_CLOEXEC = 0o2000000;
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => name)
+    .filter((fd) => {
+      try {
+        const link = Deno.readLinkSync(`/proc/${pid}/fd/${fd}`);
+        const info = Deno.readTextFileSync(`/proc/${pid}/fdinfo/${fd}`);
+        const flags = parseInt(/flags:\s+(\d+)/.exec(info)![1], 8);
+        return link.startsWith("socket:") && !(flags & O_CLOEXEC);
+      } catch {
+        return false; // it was closed meanwhile
+      }
+    });
+}
+
 /** A message and its answer, in the protocol of a server. */
 type Talk = (conn: Deno.Conn) => Promise<void>;
 export const greet: Talk = async (conn) =>
@@ -59,6 +75,8 @@ export function serves(script: string, args: string[] = []) {
       assertStringIncludes(output, `got connection from 127.0.0.1:${port}\n`);
     }
     assertStringIncludes(output, `127.0.0.1:${first.localAddr.port}: first\n`);
+    const kept = inherited(server.pid);
+    assertEquals(kept, [], "a program that it starts would hold connections");
   });
 
   test(`${script}: two clients send halves of a character, and each is shown whole`, async () => {
@@ -99,6 +117,7 @@ export function serves(script: string, args: string[] = []) {
       assert(memory(server.pid) < 250, "it keeps what it cannot send");
     }
     enough = true;
+    const all = sent + 65536; // with the piece that is being sent
     using other = await connect(server.port);
     assertEquals(await exchange(other, "still there?"), "still there?");
     // As many bytes as one recv takes: they must not become the glutton's.
@@ -116,12 +135,14 @@ export function serves(script: string, args: string[] = []) {
       "a client that is reset while it gets an answer is kept",
     );
     assert(await sleeps(server.pid), "it spins");
-    for (let offset = 0; offset < sent; offset += 65536) {
+    for (let offset = 0; offset < all; offset += 65536) {
       const back = await receive(glutton, 65536);
       const same = Buffer.compare(back, piece(offset)) === 0;
       assert(same, `other bytes at ${offset}`);
     }
     await sending;
+    assert(await sleeps(server.pid), "it spins when all is sent");
+    assertEquals(await exchange(glutton, "more"), "more");
   });
 }
 
@@ -228,6 +249,13 @@ export function talks(script: string, args: string[] = [], input = "") {
     const { port } = conn.localAddr;
     const end = `: x\n[^]*:${port}: \ufffd\n[^]*:${port} disconnected\n`;
     await server.until(RegExp(end));
+    {
+      using telnet = await connect(server.port); // its lines end in CRLF
+      await exchange(telnet, "\ufeffa\tb\u2028\u2029\u2066\r\n");
+      const { port } = telnet.localAddr;
+      const shown = ": \ufeffa\tb\\u{2028}\\u{2029}\\u{2066}\n";
+      await server.until(script === "blocking.ts" ? shown : `:${port}${shown}`);
+    }
     using wordy = await connect(server.port); // a megabyte without a newline
     const answers = rest(wordy);
     await send(wordy, "x".repeat(1 << 20));

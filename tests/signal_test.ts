@@ -1,11 +1,34 @@
 import { assert, assertEquals } from "@std/assert";
-import { fills, greet, serves, test } from "./server_tests.ts";
+import { fills, greet, HELLO, serves, test } from "./server_tests.ts";
 import { servesCrowds } from "./crowds.ts";
-import { connect, cpuTime, exchange, start } from "./harness.ts";
+import {
+  altered,
+  connect,
+  cpuTime,
+  exchange,
+  receive,
+  send,
+  soon,
+  start,
+} from "./harness.ts";
 
-serves("signal.ts", ["--interval", "0.1"]);
+// Between two looks without a signal nobody has the patience to wait.
+const never = ["--interval", "100000"];
+serves("signal.ts", never);
 fills("signal.ts", greet);
-servesCrowds("signal.ts");
+servesCrowds("signal.ts", never);
+
+test("signal.ts: a client that comes before the first signal can is served", async () => {
+  const begin = "watch(listener);";
+  const held = `Deno.stdin.readSync(new Uint8Array(1)); ${begin}`;
+  await using copy = await altered("signal.ts", begin, held);
+  await using server = await start(copy.script, never);
+  using conn = await connect(server.port);
+  await send(conn, "hi\n");
+  await server.write("\n"); // it goes on
+  const answer = receive(conn, HELLO.length);
+  await soon(answer, "the client waits for somebody else to come");
+});
 
 Deno.test("signal.ts: plays between the signals, and answers at once", async () => {
   await using server = await start("signal.ts", ["--interval", "0.2"]);

@@ -1,0 +1,240 @@
+/**
+ * What clients feel when a system call of a server fails. strace(1) makes it fail:
+ * the kernel is not asked, and the server gets the errno that is injected.
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  connect,
+  eventually,
+  exchange,
+  exists,
+  reset,
+  rest,
+  type Running,
+  send,
+  soon,
+  start,
+  suite,
+} from "./harness.ts";
+
+const test = suite("failing calls");
+
+/** Whether strace traces all of these threads. */
+function areTraced(pid: number, threads: string[]): boolean {
+  return threads.every((thread) => {
+    const status = readProc(`/proc/${pid}/task/${thread}/status`);
+    return !status || /^TracerPid:\t[1-9]/m.test(status);
+  });
+}
+
+/** The text of a file in /proc; empty for a thread that has just ended. */
+function readProc(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
+  }
+}
+
+function threadsOf(pid: number): string[] {
+  return [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => name);
+}
+
+/** The thread that serves the client: in threads.ts a Worker. */
+function serving({ pid }: Running): string {
+  const isWorker = (thread: string) =>
+    readProc(`/proc/${pid}/task/${thread}/comm`).startsWith("worker-");
+  return threadsOf(pid).find(isWorker) ?? `${pid}`;
+}
+
+interface Fault {
+  /** A regular expression, as some calls have other names on arm64. */
+  calls: string;
+  error: string;
+  /** 1: the first one, which is the default; 1+2: every other one. */
+  when?: string;
+  /** The thread whose calls fail; without it, those of all threads do. */
+  thread?: string;
+}
+
+/** Makes calls of a server fail from now on. @see strace(1) */
+async function inject(
+  { pid }: Running,
+  fault: Fault,
+): Promise<AsyncDisposable> {
+  const { calls, error, when = "1", thread } = fault;
+  const set = `/^(${calls})$`;
+  const injected = `inject=${set}:error=${error}:when=${when}`;
+  const args = ["-p", thread ?? `${pid}`, "-e", `trace=${set}`, "-e", injected];
+  if (!thread) args.push("-f");
+  const output = { stdout: "null", stderr: "null" } as const;
+  const strace = new Deno.Command("strace", { args, ...output }).spawn();
+  let ended = false;
+  const end = strace.status.then(() => ended = true);
+  const threads = thread ? [thread] : threadsOf(pid);
+  await eventually(() => areTraced(pid, threads), "strace does not attach");
+  return {
+    async [Symbol.asyncDispose]() {
+      if (!ended) strace.kill("SIGINT"); // it detaches, and the server goes on
+      await end;
+    },
+  };
+}
+
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const HELLO = /^hello sir\n$/;
+
+/** Calls that hold the thread of a server, and what can cut them short. */
+const waits: [script: string, args: string[], calls: string, error: string][] =
+  [
+    ["select.ts", [], "pselect6|select", "EINTR"],
+    ["poll.ts", [], "p?poll", "EINTR"],
+    ["epoll.ts", [], "epoll_p?wait", "EINTR"],
+    ["epoll.ts", ["--edge"], "epoll_p?wait", "EINTR"],
+    ["epoll_http.ts", [], "epoll_p?wait", "EINTR"],
+    ["blocking.ts", [], "accept4|recvfrom|sendto", "EINTR"],
+    ["threads.ts", [], "p?poll|recvfrom|sendto", "EINTR"],
+    ["io_uring.ts", [], "io_uring_enter", "EINTR"],
+    ["io_uring.ts", [], "io_uring_enter", "EBUSY"],
+    ["io_uring.ts", [], "io_uring_enter", "EAGAIN"],
+  ];
+
+/** Calls that wait for all clients, and can fail for good. */
+const multiplexers = [
+  ["select.ts", "pselect6|select"],
+  ["poll.ts", "p?poll"],
+  ["epoll.ts", "epoll_p?wait"],
+  ["epoll_http.ts", "epoll_p?wait"],
+  ["io_uring.ts", "io_uring_enter"],
+];
+
+const servers: [script: string, args: string[]][] = [
+  ["blocking.ts", []],
+  ["threads.ts", []],
+  ["nonblocking.ts", ["--interval", "0.02"]],
+  ["select.ts", []],
+  ["poll.ts", []],
+  ["epoll.ts", []],
+  ["epoll.ts", ["--edge"]],
+  ["signal.ts", ["--interval", "0.02"]],
+  ["async.ts", []],
+];
+
+if (!await exists("strace")) Deno.test.ignore("strace is missing", () => {});
+else {
+  for (const [script, args, calls, error] of waits) {
+    const name = [script, ...args].join(" ");
+    test(`${name}: no client notices that every other call is cut short by ${error}`, async () => {
+      const http = script === "epoll_http.ts";
+      await using server = await start(
+        script,
+        http ? args : [...args, "--echo"],
+      );
+      await using _ = await inject(server, { calls, error, when: "1+2" });
+      for (const visit of ["first", "second"]) {
+        using conn = await connect(server.port);
+        for (let i = 0; i < 3; i++) {
+          const text = http ? GET : `${visit} ${i}`;
+          const answer = await soon(exchange(conn, text), `answer ${i}`);
+          if (http) assertMatch(answer, /^HTTP\/1.1 200 OK\r\n/);
+          else assertEquals(answer, text);
+        }
+      }
+      const output = await server.until(/(disconnected[^]*){2}/);
+      assertEquals(output.match(/disconnected\n/g)?.length, 2, output);
+      assert(!output.includes("cannot"), output);
+    });
+  }
+
+  for (const [script, calls] of multiplexers) {
+    test(`${script}: ends with one line when it cannot wait for its clients`, async () => {
+      await using server = await start(script);
+      await using _ = await inject(server, { calls, error: "EFAULT" });
+      // Maybe it is in that call already: then the next one fails.
+      const conn = await connect(server.port).catch(() => {});
+      const { code } = await soon(server.status, "it goes on");
+      conn?.close();
+      assertEquals(code, 1);
+      const line = `\n${script}: \\w+: bad address \\(EFAULT\\)\n$`;
+      assertMatch(server.output(), RegExp(line));
+    });
+  }
+
+  for (const [script, args] of servers) {
+    const name = [script, ...args].join(" ");
+    test(`${name}: a client whose connection breaks leaves with the reason, alone`, async () => {
+      await using server = await start(
+        script,
+        args,
+        (command) => `exec ${command} </dev/null`,
+      );
+      const reasons = [
+        ["recvfrom", "ETIMEDOUT", "connection timed out (ETIMEDOUT)"],
+        ["sendto", "EHOSTUNREACH", "no route to host (EHOSTUNREACH)"],
+      ];
+      for (const [calls, error, reason] of reasons) {
+        // Deno's handler of signals calls sendto as well, and would get the error.
+        if (script === "signal.ts" && calls === "sendto") continue;
+        const conn = await connect(server.port);
+        assertMatch(await exchange(conn, "first"), HELLO);
+        const thread = serving(server);
+        await using _ = await inject(server, { calls, error, thread });
+        const { port } = conn.localAddr;
+        await send(conn, "second").catch(() => {});
+        if (calls === "sendto") await server.until(": second\n");
+        if (calls === "recvfrom" || script === "async.ts") {
+          await soon(rest(conn).catch(() => {}), "it is kept");
+          conn.close();
+        } else reset(conn); // of two reasons, the first one counts
+        await server.until(`:${port} disconnected: ${reason}\n`);
+      }
+      using conn = await connect(server.port);
+      assertMatch(await soon(exchange(conn, "hi\n"), "it waits"), HELLO);
+    });
+  }
+
+  // Of the others, tests/robust_test.ts asks more.
+  for (const [script, args] of servers.slice(0, 5)) {
+    test(`${script}: a client waits while the whole system has no descriptor left`, async () => {
+      await using server = await start(
+        script,
+        args,
+        (command) => `exec ${command} </dev/null`,
+      );
+      const thread = `${server.pid}`;
+      const fault = { calls: "accept4", error: "ENFILE", thread };
+      await using _ = await inject(server, fault);
+      using conn = await connect(server.port);
+      const answer = exchange(conn, "hi\n");
+      assertMatch(await soon(answer, "the client is forgotten"), HELLO);
+      await server.until(
+        /cannot accept: too many open files in system \(ENFILE\)/,
+      );
+    });
+  }
+
+  for (const script of ["epoll.ts", "epoll_http.ts"]) {
+    test(`${script}: a client that epoll has no room for is told so, and the next one is served`, async () => {
+      await using server = await start(script);
+      const told = script === "epoll.ts"
+        ? /^no space left on device \(ENOSPC\)\n$/
+        : /^HTTP\/1.1 503 [^]*no space left on device/;
+      {
+        await using _ = await inject(server, {
+          calls: "epoll_ctl",
+          error: "ENOSPC",
+          thread: `${server.pid}`,
+        });
+        using conn = await connect(server.port);
+        assertMatch(await soon(rest(conn), "nobody tells it"), told);
+      }
+      const { port } = server;
+      await server.until("cannot accept: no space left on device (ENOSPC)");
+      await server.until(/disconnected: no space left on device \(ENOSPC\)\n/);
+      using next = await connect(port);
+      const text = script === "epoll.ts" ? "hi\n" : GET;
+      const answer = await soon(exchange(next, text), "it waits");
+      assertMatch(answer, script === "epoll.ts" ? HELLO : /^HTTP\/1.1 200 /);
+    });
+  }
+}
