@@ -10,76 +10,16 @@ import {
   exists,
   reset,
   rest,
-  type Running,
+  run,
   send,
+  sleeps,
   soon,
   start,
   suite,
 } from "./harness.ts";
+import { inject, serving } from "./inject.ts";
 
 const test = suite("failing calls");
-
-/** Whether strace traces all of these threads. */
-function areTraced(pid: number, threads: string[]): boolean {
-  return threads.every((thread) => {
-    const status = readProc(`/proc/${pid}/task/${thread}/status`);
-    return !status || /^TracerPid:\t[1-9]/m.test(status);
-  });
-}
-
-/** The text of a file in /proc; empty for a thread that has just ended. */
-function readProc(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch {
-    return "";
-  }
-}
-
-function threadsOf(pid: number): string[] {
-  return [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => name);
-}
-
-/** The thread that serves the client: in threads.ts a Worker. */
-function serving({ pid }: Running): string {
-  const isWorker = (thread: string) =>
-    readProc(`/proc/${pid}/task/${thread}/comm`).startsWith("worker-");
-  return threadsOf(pid).find(isWorker) ?? `${pid}`;
-}
-
-interface Fault {
-  /** A regular expression, as some calls have other names on arm64. */
-  calls: string;
-  error: string;
-  /** 1: the first one, which is the default; 1+2: every other one. */
-  when?: string;
-  /** The thread whose calls fail; without it, those of all threads do. */
-  thread?: string;
-}
-
-/** Makes calls of a server fail from now on. @see strace(1) */
-async function inject(
-  { pid }: Running,
-  fault: Fault,
-): Promise<AsyncDisposable> {
-  const { calls, error, when = "1", thread } = fault;
-  const set = `/^(${calls})$`;
-  const injected = `inject=${set}:error=${error}:when=${when}`;
-  const args = ["-p", thread ?? `${pid}`, "-e", `trace=${set}`, "-e", injected];
-  if (!thread) args.push("-f");
-  const output = { stdout: "null", stderr: "null" } as const;
-  const strace = new Deno.Command("strace", { args, ...output }).spawn();
-  let ended = false;
-  const end = strace.status.then(() => ended = true);
-  const threads = thread ? [thread] : threadsOf(pid);
-  await eventually(() => areTraced(pid, threads), "strace does not attach");
-  return {
-    async [Symbol.asyncDispose]() {
-      if (!ended) strace.kill("SIGINT"); // it detaches, and the server goes on
-      await end;
-    },
-  };
-}
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const HELLO = /^hello sir\n$/;
@@ -149,7 +89,11 @@ else {
   for (const [script, calls] of multiplexers) {
     test(`${script}: ends with one line when it cannot wait for its clients`, async () => {
       await using server = await start(script);
-      await using _ = await inject(server, { calls, error: "EFAULT" });
+      await using _ = await inject(server, {
+        calls,
+        error: "EFAULT",
+        when: "1+",
+      });
       // Maybe it is in that call already: then the next one fails.
       const conn = await connect(server.port).catch(() => {});
       const { code } = await soon(server.status, "it goes on");
@@ -235,6 +179,119 @@ else {
       const text = script === "epoll.ts" ? "hi\n" : GET;
       const answer = await soon(exchange(next, text), "it waits");
       assertMatch(answer, script === "epoll.ts" ? HELLO : /^HTTP\/1.1 200 /);
+    });
+  }
+
+  // The runtime can overwrite errno between a call and our look at it.
+  const polling = ["nonblocking.ts", "signal.ts"];
+  const called = "accept4|recvfrom|sendto";
+  for (
+    const [script, args, calls] of [
+      ...waits.slice(0, 4),
+      ["threads.ts", [], called],
+      ["nonblocking.ts", ["--interval", "0.02"], called],
+      ["signal.ts", [], called],
+    ] as [string, string[], string][]
+  ) {
+    const name = [script, ...args].join(" ");
+    test(`${name}: an errno that a call cannot have costs nobody anything`, async () => {
+      await using server = await start(script, [...args, "--echo"]);
+      using first = await connect(server.port);
+      assertEquals(await exchange(first, "warm up"), "warm up");
+      await using _ = await inject(server, {
+        calls: polling.includes(script) ? calls : `${called}|${calls}`,
+        error: "ENOENT",
+        when: "1+2",
+        // Deno's handler of signals calls recvfrom and sendto as well.
+        thread: script === "threads.ts" ? undefined : `${server.pid}`,
+      });
+      using second = await connect(server.port);
+      for (let i = 0; i < 5; i++) {
+        for (const conn of [first, second]) {
+          const answer = exchange(conn, `message ${i}`);
+          assertEquals(await soon(answer, "it waits"), `message ${i}`);
+        }
+      }
+      await first.closeWrite();
+      assertEquals(await soon(rest(first), "it is kept"), "");
+      await server.until(`:${first.localAddr.port} disconnected\n`);
+      assert(!/ENOENT|cannot/.test(server.output()), server.output());
+    });
+  }
+
+  for (const script of ["select.ts", "threads.ts"]) {
+    test(`${script}: a client that cannot be received from, ever, leaves alone`, async () => {
+      await using server = await start(script);
+      using first = await connect(server.port);
+      assertMatch(await exchange(first, "hi\n"), HELLO);
+      {
+        const fault = { calls: "recvfrom", error: "ENOENT", when: "1+" };
+        await using _ = await inject(server, fault);
+        await send(first, "hi\n");
+        const reason = "no such file or directory (ENOENT)";
+        await server.until(`disconnected: ${reason}\n`);
+      }
+      using second = await connect(server.port);
+      assertMatch(await exchange(second, "hi\n"), HELLO);
+      assert(await sleeps(server.pid), "it spins");
+    });
+  }
+
+  for (
+    const [script, calls, error, told] of [
+      ["threads.ts", "clone3?", "EAGAIN", "no more threads: "],
+      ["signal.ts", "fcntl", "ENOMEM", ""],
+    ]
+  ) {
+    test(`${script}: a client that there is no room for is told so, and the next one is served`, async () => {
+      await using server = await start(script);
+      using first = await connect(server.port);
+      assertMatch(await exchange(first, "hi\n"), HELLO);
+      {
+        // Of the two calls of fcntl, the second one needs memory.
+        const when = calls === "fcntl" ? "2" : "1";
+        await using _ = await inject(server, { calls, error, when });
+        using second = await connect(server.port);
+        const refusal = await soon(rest(second), "nobody tells it");
+        assertMatch(refusal, RegExp(`^${told}.* \\(${error}\\)\n$`));
+      }
+      assertMatch(await exchange(first, "still there?\n"), HELLO);
+      using third = await connect(server.port);
+      assertMatch(await exchange(third, "hi\n"), HELLO);
+    });
+  }
+
+  for (const script of ["epoll.ts", "epoll_http.ts"]) {
+    test(`${script}: it does not listen in vain when watches are used up`, async () => {
+      // Which epoll_ctl is its own, of the same thread as epoll_create1(0)?
+      const file = await Deno.makeTempFile();
+      const trace = `strace -f -o ${file} -e trace=epoll_create1,epoll_ctl`;
+      const mine = /^(\d+) +epoll_create1\(0\)[^]*events=EPOLLIN,/m;
+      let text = "";
+      {
+        await using _server = await start(
+          script,
+          [],
+          (command) => `exec ${trace} ${command}`,
+        );
+        await eventually(() => {
+          text = Deno.readTextFileSync(file);
+          return mine.test(text);
+        }, "it does not watch its listener");
+      }
+      await Deno.remove(file);
+      const [before, thread] = mine.exec(text)!;
+      const all = text.slice(0, text.indexOf(before) + before.length);
+      const own = all.match(RegExp(`^${thread} +epoll_ctl`, "gm"))!;
+      const fault = `inject=epoll_ctl:error=ENOSPC:when=${own.length}`;
+      await using server = run(
+        script,
+        ["--port", "0"],
+        (command) => `exec strace -f -o /dev/null -e ${fault} ${command}`,
+      );
+      assertEquals((await soon(server.status, "it listens in vain")).code, 1);
+      const line = `\n${script}: epoll_ctl: no space left .*\\(ENOSPC\\)\n$`;
+      assertMatch(server.output(), RegExp(line));
     });
   }
 }

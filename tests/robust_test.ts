@@ -21,6 +21,7 @@ import {
   suite,
   unused,
 } from "./harness.ts";
+import { execWith, limit, RLIMIT_FSIZE } from "./limits.ts";
 
 const test = suite("at the same time");
 
@@ -43,10 +44,6 @@ const servers: [
   ["async.ts", [], "hi\n", /^hello sir\n$/],
   ["io_uring.ts", [], "hi\n", /^hello sir\n$/],
 ];
-
-/** Starts a command in a process that exec_with.ts has changed. */
-const execWith = (change: string) => (command: string) =>
-  `exec '${Deno.execPath()}' run -A tests/exec_with.ts ${change} ${command}`;
 
 for (const [script, args, text, answer] of servers) {
   test(`${script}: room for a client is used at once`, async () => {
@@ -256,23 +253,6 @@ for (const script of ["poll.ts", "io_uring.ts"]) {
     await eventually(() => accepted() === full + 1, "nobody gets in any more");
     for (const conn of conns.slice(1)) conn.close();
   });
-}
-
-const { prlimit } = Deno.dlopen("libc.so.6", {
-  // int prlimit(pid_t pid, int resource, const struct rlimit *new_limit,
-  //             struct rlimit *old_limit);
-  prlimit: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
-}).symbols;
-
-const RLIMIT_FSIZE = 1;
-const RLIMIT_NOFILE = 7;
-
-/** Sets how many descriptors a running process may have, or bytes in a file. */
-function limit(pid: number, most: number, resource = RLIMIT_NOFILE) {
-  const rlimit = new BigUint64Array(2); // soft, hard
-  assertEquals(prlimit(pid, resource, null, rlimit), 0);
-  rlimit[0] = BigInt(most);
-  assertEquals(prlimit(pid, resource, rlimit, null), 0);
 }
 
 for (const script of ["select.ts", "threads.ts"]) {
