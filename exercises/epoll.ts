@@ -29,19 +29,19 @@ const SIZE = packed ? 12 : 16;
 const events = new DataView(new ArrayBuffer(64 * SIZE));
 
 const listener = listen();
-const epoll = checked("epoll_create1", libc.epoll_create1(0));
+const epoll = checked("epoll_create1", () => libc.epoll_create1(0));
 
 function watch(fd: number) {
   const event = new DataView(new ArrayBuffer(SIZE));
   event.setUint32(0, EPOLLIN, true);
   event.setInt32(DATA, fd, true);
-  checked("epoll_ctl", libc.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event));
+  checked("epoll_ctl", () => libc.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event));
 }
 
 watch(listener);
 
 while (true) {
-  const n = checked("epoll_wait", libc.epoll_wait(epoll, events, 64, -1));
+  const n = checked("epoll_wait", () => libc.epoll_wait(epoll, events, 64, -1));
 
   for (let i = 0; i < n; i++) {
     const fd = events.getInt32(i * SIZE + DATA, true);

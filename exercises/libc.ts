@@ -45,11 +45,22 @@ export class SystemError extends Error {
   }
 }
 
+// With any other errno a call is made again: Deno may have made calls of its own
+// before we looked, and errno is theirs.
+const BELIEVED = ["EAGAIN", "EINTR", "EPIPE", "ECONNRESET", "ETIMEDOUT"];
+const MOST_TRIES = 100;
+
 /** Returns what a system call returned; throws a SystemError if that is -1. */
-export function checked(call: string, result: number): number {
-  if (result !== -1) return result;
-  const name = libc.strerrorname_np(errno.getInt32())!;
-  const code = Deno.UnsafePointerView.getCString(name);
+export function checked(call: string, makeCall: () => number): number {
+  let code = "";
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const result = makeCall();
+    if (result !== -1) return result;
+    const number = errno.getInt32();
+    const name = libc.strerrorname_np(number);
+    code = name ? Deno.UnsafePointerView.getCString(name) : `errno ${number}`;
+    if (BELIEVED.includes(code)) break;
+  }
   // Ctrl-Z and `fg` interrupt epoll_wait, unlike the others: nothing is ready.
   if (call === "epoll_wait" && code === "EINTR") return 0;
   throw new SystemError(call, code);
@@ -73,13 +84,13 @@ const socklen = new Uint32Array([16]);
 export function listen(): number {
   const given = Deno.args.indexOf("--port");
   const port = given === -1 ? 5666 : Number(Deno.args[given + 1]);
-  const fd = checked("socket", libc.socket(AF_INET, SOCK_STREAM, 0));
+  const fd = checked("socket", () => libc.socket(AF_INET, SOCK_STREAM, 0));
   libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, new Uint32Array([1]), 4);
   sockaddr.setUint16(0, AF_INET, true);
   sockaddr.setUint16(2, port);
   sockaddr.setUint32(4, 0x7f000001); // 127.0.0.1
-  checked("bind", libc.bind(fd, sockaddr, 16));
-  checked("listen", libc.listen(fd, 128));
+  checked("bind", () => libc.bind(fd, sockaddr, 16));
+  checked("listen", () => libc.listen(fd, 128));
   libc.getsockname(fd, sockaddr, socklen);
   console.log(`listening on 127.0.0.1:${sockaddr.getUint16(2)}`);
   return fd;
@@ -88,30 +99,36 @@ export function listen(): number {
 /** Accepts a client; returns its descriptor and its address. @see accept(2) */
 export function accept(listener: number): [number, string] {
   socklen[0] = 16;
-  const fd = checked("accept", libc.accept4(listener, sockaddr, socklen, 0));
+  const fd = checked(
+    "accept",
+    () => libc.accept4(listener, sockaddr, socklen, 0),
+  );
   return [fd, `127.0.0.1:${sockaddr.getUint16(2)}`];
 }
 
 /** Receives and returns what has come, at most `size` bytes. @see recv(2) */
 export function recv(fd: number, size: number): Uint8Array<ArrayBuffer> {
   const buffer = new Uint8Array(size);
-  return buffer.subarray(0, checked("recv", libc.recv(fd, buffer, size, 0)));
+  return buffer.subarray(
+    0,
+    checked("recv", () => libc.recv(fd, buffer, size, 0)),
+  );
 }
 
 /** Sends a text; returns how many of its bytes were sent. @see send(2) */
 export function send(fd: number, text: string): number {
   const bytes = new TextEncoder().encode(text);
-  return checked("send", libc.send(fd, bytes, bytes.length, 0));
+  return checked("send", () => libc.send(fd, bytes, bytes.length, 0));
 }
 
 /** Closes a descriptor, and with it the connection. @see close(2) */
 export function close(fd: number) {
-  checked("close", libc.close(fd));
+  checked("close", () => libc.close(fd));
 }
 
 /** From now on, a call on this descriptor throws EAGAIN instead of waiting. */
 export function setNonblocking(fd: number) {
-  checked("ioctl", libc.ioctl(fd, FIONBIO, new Int32Array([1])));
+  checked("ioctl", () => libc.ioctl(fd, FIONBIO, new Int32Array([1])));
 }
 
 /** Sleeps for that many seconds. @see usleep(3) */

@@ -28,7 +28,7 @@ while (true) {
     pollfds.setInt32(8 * i, fd, true);
     pollfds.setInt16(8 * i + 4, POLLIN | POLLOUT, true);
   }
-  checked("poll", libc.poll(pollfds, fds.length, -1));
+  checked("poll", () => libc.poll(pollfds, fds.length, -1));
 
   for (const [i, fd] of fds.entries()) {
     const revents = pollfds.getInt16(8 * i + 6, true);

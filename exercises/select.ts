@@ -28,7 +28,7 @@ while (true) {
   readfds.fill(0);
   FD_SET(listener);
   for (const client of clients) FD_SET(client);
-  checked("select", libc.select(1024, readfds, null, null, null));
+  checked("select", () => libc.select(1024, readfds, null, null, null));
 
   for (const client of clients) {
     if (FD_ISSET(client)) {
