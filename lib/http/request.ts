@@ -416,6 +416,10 @@ export class RequestReader implements Request {
       this.#readHost(start, end);
       return;
     }
+    if (name === "content-length") {
+      this.#readContentLength(start, end);
+      return;
+    }
     // Nearly every browser sends this one: no string is made for it.
     if (
       name === "connection" && equals(data, start, end, "keep-alive", CASE_BIT)
@@ -430,17 +434,22 @@ export class RequestReader implements Request {
       if (options.includes("keep-alive")) this.#asksToKeepAlive = true;
     } else if (name === "transfer-encoding") {
       this.#transferEncoding = appendToList(this.#transferEncoding, value);
-    } else if (name === "expect") {
-      this.#expect = appendToList(this.#expect, value);
     } else {
-      if (!/^\d+$/.test(value)) {
-        badRequest("a Content-Length that is no number");
-      }
-      if (this.#contentLength !== undefined && this.#contentLength !== value) {
-        badRequest("two Content-Lengths that differ");
-      }
-      this.#contentLength = value;
+      this.#expect = appendToList(this.#expect, value);
     }
+  }
+
+  /** RFC 9110, 8.6. */
+  #readContentLength(start: number, end: number) {
+    const data = this.#data;
+    if (start === end || skip(DIGIT, data, start, end) < end) {
+      badRequest("a Content-Length that is no number");
+    }
+    const value = text(data, start, end);
+    if (this.#contentLength !== undefined && this.#contentLength !== value) {
+      badRequest("two Content-Lengths that differ");
+    }
+    this.#contentLength = value;
   }
 
   /** RFC 9112, 3.2. */
