@@ -6,6 +6,7 @@ import {
 } from "@std/assert";
 import { fills, stands, test } from "./server_tests.ts";
 import {
+  altered,
   client,
   connect,
   eventually,
@@ -230,6 +231,69 @@ test("epoll_http.ts: 503 if there is no memory left for a body, 200 when there i
   assertEquals((await response(last)).body, body + "!");
 });
 
+test("epoll_http.ts: a body that was answered takes no memory from others", async () => {
+  await using server = await up("--echo", "--quiet", "--bodies", "1");
+  const body = "x".repeat(700_000);
+  const request = (field: string) =>
+    post(`Content-Length: ${body.length}${field}`, body);
+  const conns: Deno.Conn[] = [];
+  // None of them hangs up, or asks for anything more.
+  for (const field of ["\r\nConnection: close", ""]) {
+    for (let i = 0; i < 3; i++) {
+      const conn = await connect(server.port);
+      conns.push(conn);
+      await send(conn, request(field));
+      assertEquals((await response(conn)).body, body, `${conns.length}`);
+    }
+  }
+  for (const conn of conns) conn.close();
+});
+
+test("epoll_http.ts: a body that the client has not read yet still takes memory", async () => {
+  await using server = await up("--echo", "--quiet", "--bodies", "1");
+  const body = "x".repeat(700_000);
+  const request = post(`Content-Length: ${body.length}`, body);
+  using slow = await connect(server.port);
+  const count = 40; // more than the kernel takes for a client
+  const sending = send(slow, request.repeat(count));
+  sending.catch(() => {}); // if the test fails before it awaits this
+  assert(await sleeps(server.pid), "it spins");
+  const status = async () => {
+    using conn = await connect(server.port);
+    await send(conn, request).catch(() => {});
+    return (await response(conn)).status;
+  };
+  // On a busy machine, the slow client may still have been sending.
+  for (let tries = 0; await status() !== 503; tries++) {
+    assert(tries < 20, "a body is kept, and not counted");
+    await sleeps(server.pid);
+  }
+  for (let i = 0; i < count; i++) {
+    assertEquals((await response(slow)).body, body);
+  }
+  await sending;
+  assertEquals(await status(), 200);
+});
+
+test("epoll_http.ts: a large body among small ones is answered in its turn, and all of it", async () => {
+  await using server = await up("--echo", "--quiet");
+  const small = (text: string) => post("Content-Length: 3", text);
+  const large = "x".repeat(40_000) + "y"; // all come in one piece
+  for (const field of ["", "\r\nConnection: close"]) {
+    using conn = await connect(server.port);
+    const last = post(`Content-Length: ${large.length}${field}`, large);
+    const answers = (async () => {
+      for (const body of ["abc", "def", "ghi", large]) {
+        assertEquals((await response(conn)).body, body);
+      }
+    })();
+    await send(conn, ["abc", "def", "ghi"].map(small).join("") + last);
+    await answers;
+    if (field) assertEquals(await rest(conn), "");
+    else await talk(conn);
+  }
+});
+
 test("epoll_http.ts: --echo answers with the body, sent with a length or in chunks", async () => {
   await using server = await up("--echo", "--quiet");
   using conn = await connect(server.port);
@@ -339,6 +403,35 @@ test("epoll_http.ts: a refusal reaches a client that is still sending", async ()
     await sending;
     // What comes after the refusal is not kept.
     assert(memory(server.pid) < 200, `${memory(server.pid)} MB`);
+  }
+});
+
+test("epoll_http.ts: a clock that is set back, or forward, ends no connection", async () => {
+  for (const hours of [-1, 1]) {
+    // Each look at the clock shows another hour.
+    await using copy = await altered(
+      "epoll_http.ts",
+      "const http = ",
+      `const { now } = Date;
+      let looks = 0;
+      Date.now = () => now() + ${hours} * 3_600_000 * looks++;
+      const http = `,
+    );
+    const args = ["--timeout", "60", "--quiet"];
+    await using server = await start(copy.script, args);
+    using slow = await connect(server.port);
+    await send(slow, "GET / HTTP/1.1\r\n");
+    using conn = await connect(server.port);
+    const dates: number[] = [];
+    for (let i = 0; i < 100; i++) {
+      await send(conn, GET);
+      const { head } = await response(conn);
+      dates.push(Date.parse(/^Date: (.*)\r$/m.exec(head)![1]));
+    }
+    await send(slow, "Host: a\r\n\r\n");
+    assertEquals((await response(slow)).status, 200, `${hours} h each`);
+    assertEquals(dates, dates.toSorted((a, b) => (a - b) * hours));
+    assertEquals(new Set(dates).size, dates.length);
   }
 });
 
