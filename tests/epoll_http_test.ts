@@ -540,6 +540,99 @@ test("epoll_http.ts: slow and silent clients time out, busy ones do not", async 
   assertEquals(slow, [408]);
 });
 
+test("epoll_http.ts: a client that was told to leave has two seconds, also with a short --timeout", async () => {
+  await using server = await up("--timeout", "1", "--quiet");
+  const before = sockets(server.pid);
+  using conn = await connect(server.port);
+  const from = performance.now();
+  await send(conn, GET.replace("\r\n", "\r\nConnection: close\r\n"));
+  assertEquals(codes(await rest(conn)), [200]);
+  await eventually(() => sockets(server.pid) === before, "it stays");
+  const ms = performance.now() - from;
+  assert(ms > 1900, `closed after ${ms} ms`);
+});
+
+const libc = Deno.dlopen("libc.so.6", {
+  // int socket(int domain, int type, int protocol);
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int setsockopt(int fd, int level, int name, const void *val, socklen_t n);
+  setsockopt: {
+    parameters: ["i32", "i32", "i32", "buffer", "u32"],
+    result: "i32",
+  },
+  // int connect(int sockfd, const struct sockaddr *addr, socklen_t addrlen);
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // ssize_t send(int sockfd, const void *buf, size_t len, int flags);
+  send: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+  // ssize_t recv(int sockfd, void *buf, size_t len, int flags);
+  recv: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+  // int close(int fd);
+  close: { parameters: ["i32"], result: "i32" },
+}).symbols;
+
+/**
+ * A connection as over a slow line: of what the server sends, the kernel takes
+ * some ten kB at once, and not megabytes.
+ */
+class NarrowConnection implements Disposable {
+  #fd: number;
+
+  constructor(port: number) {
+    const [AF_INET, SOCK_STREAM] = [2, 1];
+    this.#fd = libc.socket(AF_INET, SOCK_STREAM, 0);
+    const [SOL_SOCKET, SO_RCVBUF] = [1, 8];
+    libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUF, Int32Array.of(4096), 4);
+    const [IPPROTO_TCP, TCP_MAXSEG] = [6, 2];
+    libc.setsockopt(this.#fd, IPPROTO_TCP, TCP_MAXSEG, Int32Array.of(536), 4);
+    const address = new DataView(new ArrayBuffer(16));
+    address.setUint16(0, AF_INET, true);
+    address.setUint16(2, port);
+    address.setUint32(4, 0x7f000001);
+    assertEquals(libc.connect(this.#fd, address, 16), 0);
+  }
+
+  /** Sends all of it: returns when the kernel has taken it. */
+  send(text: string) {
+    const bytes = new TextEncoder().encode(text);
+    assertEquals(libc.send(this.#fd, bytes, bytes.length, 0), bytes.length);
+  }
+
+  /** Receives `size` bytes at most. Returns how many: 0 at the end; or -1. */
+  receive(size: number): number {
+    const MSG_DONTWAIT = 0x40;
+    return libc.recv(this.#fd, new Uint8Array(size), size, MSG_DONTWAIT);
+  }
+
+  [Symbol.dispose]() {
+    libc.close(this.#fd);
+  }
+}
+
+test("epoll_http.ts: a client that reads slowly, and goes on reading, gets all", async () => {
+  const timeout = 1000; // ms
+  await using server = await up("--timeout", "1", "--echo", "--quiet");
+  const body = "x".repeat(1 << 20);
+  const read = async (tries = 0): Promise<void> => {
+    using conn = new NarrowConnection(server.port);
+    conn.send(post(`Content-Length: ${body.length}`, body));
+    const times: number[] = []; // when something was read: 5 kB each time
+    let received = 0;
+    let n = -1;
+    while (n !== 0 && received < body.length) {
+      await pause(7);
+      n = conn.receive(body.length);
+      received += Math.max(n, 0);
+      times.push(performance.now());
+    }
+    if (received >= body.length) return;
+    // The server can send more after some 25 of them.
+    const late = times.some((time, i) => time - times[i - 25] > timeout / 2);
+    assert(late && tries < 20, `it got ${received} bytes`);
+    return read(tries + 1); // a busy machine: we have read too slowly
+  };
+  await read();
+});
+
 test("epoll_http.ts: clients that reset at any moment leave nothing behind", async () => {
   await using server = await up("--echo", "--quiet");
   using conn = await connect(server.port);
