@@ -4,8 +4,8 @@
  * one core and the client on another. Results go to bench/results.json, part by
  * part, and, drawn, to docs/; those of a quick or a narrowed run to bench/last/.
  *
- *   deno task bench                      everything, in some ten minutes
- *   deno task bench --quick              everything, in some two
+ *   deno task bench                      everything, in some twenty minutes
+ *   deno task bench --quick              everything, in some four
  *   deno task bench --only echo          one part, or several: http,echo
  *   deno task bench --only select,poll   some servers: ours by script
  *   deno task bench --only idle --keep   a part of bench/results.json once more,
@@ -53,7 +53,7 @@ import {
 } from "./servers.ts";
 
 const given = flags("measures what each model costs, beside other servers", {
-  quick: [false, "some two minutes: fewer rounds, and shorter ones"],
+  quick: [false, "some four minutes: fewer rounds, and shorter ones"],
   only: ["all", "parts and servers to measure, separated by commas"],
   keep: [false, "leave the other parts in bench/results.json"],
 });
