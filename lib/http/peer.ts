@@ -44,8 +44,8 @@ export class Http {
   readonly memory?: Memory; // with --echo
   readonly onHead?: (head: Bytes) => void; // without --quiet
   /**
-   * Where the responses are put that are sent together. One more always has room
-   * in it, if its body is small enough to be in no buffer of its own.
+   * Where responses are put that are sent together: after `BATCH` bytes, there is
+   * room for one more, unless it is large and has a buffer of its own.
    */
   readonly outbox = new Uint8Array(2 * BATCH);
   #lastTick = performance.now();

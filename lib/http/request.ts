@@ -67,7 +67,8 @@ export const HEADROOM = 256;
 
 /**
  * The memory that the bodies of all clients share. A small body that came in one
- * piece needs none of it: it is answered at once.
+ * piece needs none of it: it is answered at once. What its client then does not
+ * read is kept like any small response, and is not counted either.
  */
 export class Memory {
   constructor(public available: number) {}
