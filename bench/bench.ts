@@ -4,8 +4,8 @@
  * one core and the client on another. Results go to bench/results.json, part by
  * part, and, drawn, to docs/; those of a quick or a narrowed run to bench/last/.
  *
- *   deno task bench                      everything, in some ten minutes
- *   deno task bench --quick              everything, in some two
+ *   deno task bench                      everything, in some twenty minutes
+ *   deno task bench --quick              everything, in some four
  *   deno task bench --only echo          one part, or several: http,echo
  *   deno task bench --only select,poll   some servers: ours by script
  *   deno task bench --only idle --keep   a part of bench/results.json once more,
@@ -15,8 +15,17 @@ import { scriptCommand, stopAllAtExit } from "../lib/process.ts";
 import { pause } from "../lib/time.ts";
 import { fail, flags, say } from "../util.ts";
 import { draw } from "./charts.ts";
-import { CHROMIUM, COOKIES, SHORT } from "./heads.ts";
 import type { End, Measured, Plan } from "./load.ts";
+import {
+  CHROMIUM,
+  COOKIES,
+  ECHO,
+  HEAD,
+  type HttpRequest,
+  NOT_FOUND,
+  OPTIONS,
+  SHORT,
+} from "./requests.ts";
 import {
   type Part,
   PARTS,
@@ -29,6 +38,7 @@ import {
 } from "./results.ts";
 import {
   allServers,
+  bringBun,
   compile,
   descriptorLimit,
   here,
@@ -43,7 +53,7 @@ import {
 } from "./servers.ts";
 
 const given = flags("measures what each model costs, beside other servers", {
-  quick: [false, "some two minutes: fewer rounds, and shorter ones"],
+  quick: [false, "some four minutes: fewer rounds, and shorter ones"],
   only: ["all", "parts and servers to measure, separated by commas"],
   keep: [false, "leave the other parts in bench/results.json"],
 });
@@ -100,12 +110,15 @@ const results: Results = {
 };
 const { notes, skipped, failed } = results;
 
+/** Whether `--only` leaves this server. */
+const isWanted = ({ name }: Server) => !named.length || named.includes(name);
+
 /** The servers to be measured that can be started here; notes the others. */
 async function available(): Promise<Server[]> {
   const compiled = await compile() !== undefined;
   const servers: Server[] = [];
   for (const server of known) {
-    if (named.length && !named.includes(server.name)) continue;
+    if (!isWanted(server)) continue;
     const why = await missing(server, compiled);
     if (!why) servers.push(server);
     else if (server.name !== "c-one") { // c-echo is skipped for the same reason
@@ -185,7 +198,13 @@ async function describe() {
     descriptors: limit,
   };
   results.versions.deno = Deno.version.deno;
-  const others = { node: "-v", python3: "-V", nginx: "-v", cc: "--version" };
+  const others = {
+    node: "-v",
+    bun: "-v",
+    python3: "-V",
+    nginx: "-v",
+    cc: "--version",
+  };
   for (const [name, flag] of Object.entries(others)) {
     if (!await isInstalled(name)) continue;
     const { stdout, stderr } = (await run([name, flag])).output;
@@ -312,7 +331,7 @@ async function measureOnce(
   }
   const plan: Plan = {
     protocol: server.protocol,
-    head: heads[part] ?? CHROMIUM,
+    request: requests[part] ?? CHROMIUM,
     pipelined: part === "pipelined" ? 16 : 1,
     port: running.port,
     pid: running.pid,
@@ -335,9 +354,13 @@ async function measureOnce(
   await running.stop();
 }
 
-const heads: Partial<Record<Part, string>> = {
+const requests: Partial<Record<Part, HttpRequest>> = {
   "http-40": SHORT,
   "http-4k": COOKIES,
+  "http-404": NOT_FOUND,
+  "http-head": HEAD,
+  "http-options": OPTIONS,
+  "http-echo": ECHO,
 };
 
 /** The numbers of idle connections beside which a server is measured. */
@@ -355,6 +378,11 @@ const members: Record<Loaded, (server: Server) => boolean> = {
   http: ({ protocol }) => protocol === "http",
   "http-40": ({ protocol }) => protocol === "http",
   "http-4k": ({ protocol }) => protocol === "http",
+  "http-404": ({ protocol }) => protocol === "http",
+  "http-head": ({ protocol }) => protocol === "http",
+  "http-options": ({ protocol }) => protocol === "http",
+  // nginx cannot send a body back, without a module that few have.
+  "http-echo": ({ protocol, name }) => protocol === "http" && name !== "nginx",
   // The C server would answer all requests of one read with one response.
   pipelined: ({ protocol, name }) => protocol === "http" && name !== "c-http",
   echo: ({ protocol }) => protocol === "echo",
@@ -460,6 +488,11 @@ async function measureStart(command: string[]): Promise<number> {
 
 // ----------------------------------------------------------------------- run
 
+const wantsBun = known.some((server) =>
+  server.name === "bun" && isWanted(server) &&
+  parts.some((part) => part !== "start" && members[part](server))
+);
+if (wantsBun) await bringBun();
 const limit = await descriptorLimit();
 const core = await cores();
 await describe();

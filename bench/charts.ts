@@ -100,7 +100,7 @@ const english = {
   // Of the echo it is no floor: where all connections are active, select and poll
   // can cost less than epoll.
   floor: {
-    http: "the floor: epoll in C, nothing parsed",
+    http: "the floor: epoll in C, hardly anything parsed",
     echo: "epoll in C",
   },
   beside: "What idle connections cost: 16 active ones beside them",
@@ -133,7 +133,7 @@ const chinese: typeof english = {
   ours: "本项目",
   theirs: "其他",
   floor: {
-    http: "下限：C 写的 epoll，什么都不解析",
+    http: "下限：C 写的 epoll，几乎不解析",
     echo: "C 写的 epoll",
   },
   beside: "空闲连接的代价：旁边有 16 个忙碌的连接",

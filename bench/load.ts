@@ -7,11 +7,12 @@
  * the models do, and compares replies in words of 32 bits.
  */
 import { fail, libc, say, strerror } from "../util.ts";
+import type { HttpRequest } from "./requests.ts";
 
 export interface Plan {
   protocol: "echo" | "http";
-  /** The head of each request over HTTP. */
-  head: string;
+  /** What is requested over HTTP. */
+  request: HttpRequest;
   /** How many requests are sent at once. */
   pipelined: number;
   port: number;
@@ -164,7 +165,7 @@ let compared = new Int32Array(16).fill(-1);
 let length = 64;
 const outgoing = plan.protocol === "echo"
   ? new Uint8Array(expected.buffer)
-  : encode(plan.head.repeat(plan.pipelined));
+  : encode(plan.request.text.repeat(plan.pipelined));
 if (plan.protocol === "http") length = 0; // learned from the first reply
 
 function request(slot: number, now: number) {
@@ -214,11 +215,18 @@ function piece(slot: number, n: number): boolean {
     const end = text.indexOf("\r\n\r\n") + 4;
     if (end < 4) return text.length < 4096 ? false : wrong();
     const head = text.slice(0, end);
-    const field = /\r\ncontent-length: 13\r\n/i.test(head);
-    if (!head.startsWith("HTTP/1.1 200 ") || !field) wrong();
+    const { request } = plan;
+    const size = Number(/\r\ncontent-length: (\d+)\r\n/i.exec(head)?.[1]);
+    const wantedSize = request.body?.length ?? size;
+    // A size that is missing is NaN, which differs from itself.
+    if (size !== wantedSize) wrong();
+    if (!head.startsWith(`HTTP/1.1 ${request.status} `)) wrong();
+    const isHead = request.text.startsWith("HEAD ");
+    const body = isHead ? "" : request.body ?? text.slice(end, end + size);
+    if (!isHead && body.length < size) return false;
     // Pipelined requests get as many replies, which are all the same.
     const dates = /(?<=\r\ndate: )[^\r]*/gi;
-    const once = (head + "Hello, world!").replace(dates, "");
+    const once = (head + body).replace(dates, "");
     const all = once.repeat(plan.pipelined);
     const undated = text.replace(dates, "");
     if (!all.startsWith(undated)) wrong();

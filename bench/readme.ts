@@ -22,7 +22,7 @@ function medianCost(part: string, name: string, idle = 0): number | undefined {
 }
 
 type Language = "en" | "zh";
-/** A row of a table: the name of a server, and what it is called there. */
+/** A row of a table: the name of a server or of a part, and what it is called there. */
 interface Labelled {
   name: string;
   label: Record<Language, string>;
@@ -39,13 +39,27 @@ const HTTP_ROWS: Labelled[] = [
   same("epoll_http", "`epoll_http.ts`"),
   same("nginx", "nginx"),
   same("deno-serve", "`Deno.serve`"),
+  same("bun", "`Bun.serve`"),
   { name: "node-http", label: { en: "Node `http`", zh: "Node 的 `http`" } },
   {
     name: "c-http",
     label: {
-      en: "epoll in C, parses nothing",
-      zh: "C 写的 epoll，什么都不解析",
+      en: "epoll in C, hardly parses",
+      zh: "C 写的 epoll，几乎不解析",
     },
+  },
+];
+/** Other requests than for the page, by the part that measures them. */
+const KIND_ROWS: Labelled[] = [
+  {
+    name: "http-404",
+    label: { en: "a page that is not there: 404", zh: "没有的页面：404" },
+  },
+  same("http-head", "`HEAD`"),
+  same("http-options", "`OPTIONS`"),
+  {
+    name: "http-echo",
+    label: { en: "64 bytes sent back", zh: "送回 64 字节的请求体" },
   },
 ];
 const IDLE = [0, 900, 9900];
@@ -96,6 +110,12 @@ const words = {
       "管线化 16 个",
       "每个新连接",
     ],
+  },
+  aboutKinds: {
+    en:
+      "Other requests, with Chromium’s head. nginx sends no body back without a further module:",
+    zh:
+      "别的请求，用 Chromium 的请求头。没有额外的模块，nginx 不能把请求体送回来：",
   },
   aboutEcho: {
     en:
@@ -148,6 +168,18 @@ function text(language: Language): string {
     label(row),
     ...HTTP.map((part) => us(medianCost(part, row.name))),
   ]);
+  const servers = HTTP_ROWS.filter(({ name }) =>
+    KIND_ROWS.some((kind) => medianCost(kind.name, name) !== undefined)
+  );
+  const kinds = KIND_ROWS.map((kind) => [
+    label(kind),
+    ...servers.map(({ name }) => us(medianCost(kind.name, name))),
+  ]);
+  const kindsHead = ["HTTP", ...servers.map(label)];
+  const kindsTable = [
+    words.aboutKinds[language],
+    table(kindsHead, filled(kinds)),
+  ];
   const echo = ECHO_ROWS.map((row) => [
     label(row),
     us(medianCost("echo", row.name)),
@@ -157,6 +189,7 @@ function text(language: Language): string {
   return [
     aboutMachine(language),
     table(words.http[language], filled(http)),
+    ...(servers.length ? kindsTable : []),
     words.aboutEcho[language],
     table(words.echo[language], filled(echo)),
   ].join("\n\n");

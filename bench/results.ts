@@ -7,6 +7,10 @@ export const PARTS = [
   "http-40",
   "http-4k",
   "pipelined",
+  "http-404",
+  "http-head",
+  "http-options",
+  "http-echo",
   "echo",
   "idle",
   "connections",
@@ -272,6 +276,10 @@ const titles: Record<Part, string> = {
   "http-40": "HTTP, with a head of 40 bytes",
   "http-4k": "HTTP, with a head of 4 kB",
   pipelined: "HTTP, Chromium's head, 16 requests at once",
+  "http-404": "HTTP, Chromium's head, a page that is not there",
+  "http-head": "HTTP, Chromium's head, HEAD",
+  "http-options": "HTTP, Chromium's head, OPTIONS",
+  "http-echo": "HTTP, Chromium's head, a body of 64 bytes that is sent back",
   echo: "Echo of 64 bytes, 64 connections",
   idle: "CPU µs/request of 16 active connections beside idle ones (spread); " +
     "what each of these adds",
@@ -345,6 +353,12 @@ export function targets({ parts, start }: Results): string {
         beside(part, "epoll_http", "deno-serve"),
       ],
     ),
+    ...(["http-404", "http-head", "http-options", "http-echo"] as const)
+      .flatMap((part) => [
+        beside(part, "epoll_http", "c-http", "<= 1.4"),
+        beside(part, "epoll_http", "nginx"), // cannot echo a body
+        beside(part, "epoll_http", "deno-serve"),
+      ]),
     beside("echo", "select", "python-select"),
     beside("echo", "poll", "python-poll"),
     beside("echo", "async", "c-echo", "<= 1.4"),

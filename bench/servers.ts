@@ -87,7 +87,7 @@ function python(way: string): Server {
 export const allServers = (c: string): Server[] => [
   peer("c-http", "C epoll", "http", [c, "http"], { besideIdle: true }),
   // Idle connections are measured: the server must not close them.
-  model("epoll_http.ts", ["--timeout=3600"]),
+  model("epoll_http.ts", ["--timeout=3600", "--echo"]),
   peer(
     "deno-serve",
     "Deno.serve",
@@ -95,6 +95,7 @@ export const allServers = (c: string): Server[] => [
     scriptCommand(here("peers/deno_serve.ts")),
   ),
   peer("node-http", "Node http", "http", ["node", here("peers/node_http.mjs")]),
+  peer("bun", "Bun.serve", "http", ["bun", here("peers/bun_serve.mjs")]),
   peer("nginx", "nginx", "http", ["nginx", PORT]),
 
   peer("c-echo", "C epoll", "echo", [c, "echo"], { besideIdle: true }),
@@ -138,6 +139,9 @@ const WANTED_DESCRIPTORS = 20_000;
 const RAISE_LIMIT = `ulimit -n ${WANTED_DESCRIPTORS} 2>/dev/null ||
   ulimit -n "$(ulimit -Hn)"`;
 
+// Some systems keep nginx there, where other users do not look.
+let path = `${Deno.env.get("PATH")}:/usr/sbin`;
+
 /** Starts a command with as many descriptors as it may have, on that core. */
 export function spawn(
   command: string[],
@@ -149,8 +153,7 @@ export function spawn(
   const process = startProcess([...shell, ...pin, ...command], handlers, {
     env: {
       DENO_NO_UPDATE_CHECK: "1",
-      // Some systems keep nginx there, where other users do not look.
-      PATH: `${Deno.env.get("PATH")}:/usr/sbin`,
+      PATH: path,
     },
   });
   process.closeStdin();
@@ -183,6 +186,14 @@ export async function run(
 /** Whether a program is installed. */
 export async function isInstalled(program: string): Promise<boolean> {
   return (await run(["sh", "-c", `command -v ${program}`])).success;
+}
+
+/** Puts Bun on the path, if it is not installed and npm can bring it. */
+export async function bringBun() {
+  if (await isInstalled("bun")) return;
+  const find = ["npx", "-y", "-p", "bun", "-c", "command -v bun"];
+  const { success, output } = await run(find);
+  if (success) path += `:${output.stdout.trim().replace(/\/bun$/, "")}`;
 }
 
 /** How many descriptors a process may have that asks for more. */

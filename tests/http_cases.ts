@@ -373,6 +373,82 @@ export const rows: Row[] = [
     post("Content-Length: 9999999\r\nExpect: 100-continue"),
     413,
   ],
+  ...[
+    "Expect: 100-continue,",
+    "Expect: , 100-continue\t,,100-Continue",
+    "Expect: 100-continue\r\nExpect: 100-continue",
+    "Expect:\r\nExpect: 100-continue",
+  ].map((field): Row => [
+    `RFC 9110, 5.6.1.2 and 10.1.1: ${field}`,
+    post(`Content-Length: 1\r\n${field}`, "a"),
+    [100, 200],
+  ]),
+  ...["Expect:", "Expect: ,", "Expect: ,\t,\r\nExpect:"].map((field): Row => [
+    `RFC 9110, 5.6.1.2 and 10.1.1: ${field}`,
+    post(`Content-Length: 1\r\n${field}`, "a"),
+    OK,
+  ]),
+  ...[
+    "Expect: 100-continue, tea",
+    "Expect: ,tea",
+    "Expect: 100-continue\r\nExpect: tea",
+    "Expect: 100-continue 100-continue",
+  ].map((field): Row => [
+    `RFC 9110, 10.1.1: ${field}`,
+    post(`Content-Length: 1\r\n${field}`, "a"),
+    417,
+  ]),
+  ...[
+    "Transfer-Encoding: chunked,",
+    "Transfer-Encoding: , chunked",
+    "Transfer-Encoding: ,\t,Chunked ,, ,",
+    "Transfer-Encoding:\r\nTransfer-Encoding: chunked",
+    "Transfer-Encoding: chunked\r\nTransfer-Encoding: ,",
+  ].map((field): Row => [
+    `RFC 9110, 5.6.1.2: ${field}`,
+    post(field, "3\r\nabc\r\n0\r\n\r\n") + GET,
+    [200, 200],
+  ]),
+  ...[
+    "Transfer-Encoding:",
+    "Transfer-Encoding: ,",
+    "Transfer-Encoding:\r\nTransfer-Encoding:",
+    "Transfer-Encoding:\r\nContent-Length: 5",
+    "Content-Length: 5\r\nTransfer-Encoding: ,",
+    "Transfer-Encoding: chunked,\r\nContent-Length: 5",
+    "Transfer-Encoding: chunked,,chunked",
+    "Transfer-Encoding: chunked, gzip,",
+    "Transfer-Encoding: chunked, ,gzip",
+  ].map((field): Row => [
+    `RFC 9112, 6.3: nothing hides behind ${field}`,
+    post(field, "0\r\n\r\n") + GET,
+    400,
+  ]),
+  [
+    "RFC 9112, 6.1: an empty coding, gzip, chunked",
+    post("Transfer-Encoding: ,gzip,,chunked,", "0\r\n\r\n"),
+    501,
+  ],
+  [
+    "RFC 9112, 7.1: a request is no chunk",
+    post("Transfer-Encoding: chunked,", GET),
+    400,
+  ],
+  [
+    "RFC 9110, 8.6: a Content-Length is no list",
+    post("Content-Length: 3,", "abc"),
+    400,
+  ],
+  [
+    "RFC 9110, 5.6.1.2: nothing after close between commas",
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: ,close ,\r\n\r\n" + GET,
+    OK,
+  ],
+  [
+    "RFC 9110, 5.6.1.2: 1.0 that asks to stay, between commas",
+    "GET / HTTP/1.0\r\nConnection: , keep-alive,\r\n\r\n" + GET,
+    [200, 200],
+  ],
   [
     "RFC 9112, 9.3.2: pipelined",
     GET + post("Content-Length: 3", "abc") + chunked("0\r\n\r\n") + GET,

@@ -1,94 +1,25 @@
 /**
  * HTTP for epoll_http.ts. Its peers are like those of epoll.ts, but they answer
  * requests, have a time limit, and close the connection as HTTP demands. The
- * requests themselves are read in request.ts.
+ * requests themselves are read in request.ts, and the responses written in
+ * response.ts.
  */
 import { libc, log, Peer, printable } from "../../util.ts";
-import type { Bytes } from "./scan.ts";
+import { Memory, Refusal, type Request, RequestReader } from "./request.ts";
 import {
-  HEADROOM,
-  Memory,
-  METHODS,
-  Refusal,
-  type Request,
-  RequestReader,
-} from "./request.ts";
+  CONTINUE,
+  currentSecond,
+  refusal,
+  responsesFor,
+  STATUS,
+} from "./response.ts";
+import type { Bytes } from "./scan.ts";
 
-const STATUS: Record<number, string> = {
-  200: "OK",
-  400: "Bad Request",
-  404: "Not Found",
-  408: "Request Timeout",
-  413: "Content Too Large",
-  414: "URI Too Long",
-  417: "Expectation Failed",
-  431: "Request Header Fields Too Large",
-  501: "Not Implemented",
-  503: "Service Unavailable",
-  505: "HTTP Version Not Supported",
-};
-const TEXT = "Content-Type: text/plain; charset=utf-8\r\n";
-const BYTES = "Content-Type: application/octet-stream\r\n";
-const ALLOW = `Allow: ${METHODS.join(", ")}\r\n`;
-const CLOSE = "Connection: close\r\n";
-const KEEP_ALIVE = "Connection: keep-alive\r\n";
-
-const CONTINUE = encode("HTTP/1.1 100 Continue\r\n\r\n");
-const HELLO = encode("Hello, world!");
-const NOTHING = new Uint8Array(0);
 const NO_PEERS: HttpPeer[] = [];
 
 const LINGER = 2; // seconds that a client has to hang up, after the last response
 const BATCH = 16 * 1024; // bytes of responses that are sent together
 const MAX_TICK = 1000; // ms
-
-function encode(text: string): Bytes {
-  return new TextEncoder().encode(text);
-}
-
-function concatenate(parts: Bytes[]): Bytes {
-  const size = parts.reduce((sum, { length }) => sum + length, 0);
-  const whole = new Uint8Array(size);
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
-}
-
-/**
- * A response with these fields. To HEAD, it has the Content-Length of the body
- * that GET would get, and no body.
- */
-function response(
-  status: number,
-  fields: string,
-  body: Bytes,
-  method = "GET",
-): Bytes {
-  const head = encode(
-    `HTTP/1.1 ${status} ${STATUS[status]}\r\n` +
-      `Date: ${new Date().toUTCString()}\r\n${fields}` +
-      `Content-Length: ${body.length}\r\n\r\n`,
-  );
-  if (method === "HEAD") return head;
-  // The body of a request has free bytes before it. The head of the response
-  // goes there, and the body need not be copied.
-  const start = HEADROOM - head.length;
-  if (body.byteOffset !== HEADROOM || start < 0) {
-    return concatenate([head, body]);
-  }
-  const whole = new Uint8Array(body.buffer, start, head.length + body.length);
-  whole.set(head);
-  return whole;
-}
-
-/** The field that tells the client whether the connection stays open. */
-function connectionField({ keepAlive, minor }: Request): string {
-  if (!keepAlive) return CLOSE;
-  return minor === 0 ? KEEP_ALIVE : ""; // HTTP/1.1 stays open by default
-}
 
 /** Prints the head of a request as it came, under a rule. */
 function printHead(head: Bytes) {
@@ -112,10 +43,13 @@ export class Http {
   readonly linger: number; // in ticks
   readonly memory?: Memory; // with --echo
   readonly onHead?: (head: Bytes) => void; // without --quiet
-  #lastTick = Date.now();
-  #greeting = NOTHING;
-  #greetingSecond = 0; // the second that is its date
-  #greetingChecked = false; // whether its date was compared since the last wait
+  /**
+   * Where responses are put that are sent together: after `BATCH` bytes, there is
+   * room for one more, unless it is large and has a buffer of its own.
+   */
+  readonly outbox = new Uint8Array(2 * BATCH);
+  #lastTick = performance.now();
+  #second?: number; // of the responses, since the last wait
   #shutdown = libc({
     // int shutdown(int sockfd, int how);
     shutdown: { parameters: ["i32", "i32"], result: "i32" },
@@ -135,10 +69,7 @@ export class Http {
     this.linger = this.#ticks(LINGER);
     if (echo) this.memory = new Memory(bodies * 2 ** 20);
     if (!quiet) this.onHead = printHead;
-    Peer.refusal = (why) =>
-      new TextDecoder().decode(
-        response(503, TEXT + CLOSE, encode(`${why}\n`)),
-      );
+    Peer.refusal = (why) => new TextDecoder().decode(refusal(503, `${why}\n`));
   }
 
   /** So many seconds in ticks: one more, as the current one has begun. */
@@ -148,30 +79,18 @@ export class Http {
 
   /** The peers whose time is over. To be called once before each wait. */
   expired(peers: Map<number, HttpPeer>): HttpPeer[] {
-    const now = Date.now();
-    this.#greetingChecked = false;
-    // A clock that was set back ticks as well, and starts anew from there.
-    const ticks = now < this.#lastTick || now >= this.#lastTick + this.tick;
-    if (!ticks) return NO_PEERS;
+    this.#second = undefined;
+    const now = performance.now();
+    if (now < this.#lastTick + this.tick) return NO_PEERS;
     this.#lastTick = now;
     this.now++;
     return [...peers.values()].filter((peer) => peer.deadline < this.now);
   }
 
-  /**
-   * The response to most requests. Its date is compared with the clock only once
-   * between two waits.
-   */
-  get greeting(): Bytes {
-    if (!this.#greetingChecked) {
-      const second = Math.floor(Date.now() / 1000);
-      if (second !== this.#greetingSecond) {
-        this.#greeting = response(200, TEXT, HELLO);
-        this.#greetingSecond = second;
-      }
-      this.#greetingChecked = true;
-    }
-    return this.#greeting;
+  /** The second for the dates of responses: looked up once between two waits. */
+  get second(): number {
+    this.#second ??= currentSecond();
+    return this.#second;
   }
 
   /**
@@ -192,6 +111,7 @@ export class HttpPeer extends Peer {
   #reader: RequestReader;
   #stage = ""; // of the reader, when it was last looked at
   #closing = false; // whether the last response has been made
+  #large: Bytes | null = null; // a response that had no room in the outbox
 
   constructor({ fd, name }: Peer, http: Http) {
     super(fd, name);
@@ -205,37 +125,46 @@ export class HttpPeer extends Peer {
     if (!this.#closing) this.#reader.push(message);
   }
 
-  /** The next bytes to send; null until more has come. */
+  /**
+   * The next bytes to send; null until more has come. They are to be sent before
+   * another peer is asked: small responses of all peers are made in one buffer.
+   */
   answer(): Bytes | null {
-    const reader = this.#reader;
-    const first = this.#nextResponse();
-    if (first === null || !reader.hasUnread || first.length > BATCH) {
-      return first;
-    }
+    let response = this.#large ?? this.#nextResponse();
+    this.#large = null;
+    if (response === null || !this.#reader.hasUnread) return response;
+    if (response.length > BATCH) return response;
     // Small responses to requests that came together are sent together.
-    const all = [first];
-    let size = first.length;
-    while (size < BATCH) {
-      const next = this.#nextResponse();
-      if (next === null) break;
-      all.push(next);
-      size += next.length;
+    const { outbox } = this.#http;
+    let size = 0;
+    while (response !== null) {
+      if (size + response.length > outbox.length) {
+        this.#large = response;
+        break;
+      }
+      outbox.set(response, size);
+      size += response.length;
+      response = size < BATCH ? this.#nextResponse() : null;
     }
-    return all.length === 1 ? first : concatenate(all);
+    return outbox.subarray(0, size);
   }
 
   /** Sends a response, or what is unsent of one; after the last, shuts down. */
   override send(message = this.unsent!) {
     const isRest = message === this.unsent;
-    // Nothing changes a response that was made: what does not fit need not be
-    // copied, as Peer would do with a message.
-    this.unsent = message;
-    super.send();
+    // A large response has a buffer of its own, which nothing changes: what does
+    // not fit need not be copied, as Peer would do with a message.
+    if (message.length > this.#http.outbox.length) this.unsent = message;
+    super.send(message);
     if (this.unsent !== null) {
       this.#reader.keepUnread();
       const progress = !isRest || this.unsent.length < message.length;
       if (progress) this.#renewDeadline(this.#http.timeout);
-    } else if (this.#closing) {
+      return;
+    }
+    if (this.#large !== null) return;
+    this.#reader.freeAnswered();
+    if (this.#closing) {
       this.#http.shutdown(this.fd);
       this.#renewDeadline(this.#http.linger);
     }
@@ -280,30 +209,24 @@ export class HttpPeer extends Peer {
     return null;
   }
 
-  #respond(request: Request): Bytes {
-    const { method, path, minor, keepAlive, body } = request;
+  #respond({ method, path, minor, keepAlive, body }: Request): Bytes {
     this.#closing = !keepAlive;
-    if (path === "/" && method === "GET" && minor && keepAlive && !body) {
-      return this.#http.greeting;
-    }
-    const connection = connectionField(request);
-    const respond = (status: number, fields: string, body: Bytes) =>
-      response(status, fields + connection, body, method);
+    const { second } = this.#http;
+    const responses = responsesFor(keepAlive, minor);
     if (method === "OPTIONS" && (path === "/" || path === "*")) {
-      return respond(200, ALLOW, NOTHING);
+      return responses.methods.at(second, method);
     }
-    if (path !== "/") {
-      return respond(404, TEXT, encode("404 Not Found: there is only /\n"));
-    }
-    return body ? respond(200, BYTES, body) : respond(200, TEXT, HELLO);
+    if (path !== "/") return responses.notFound.at(second, method);
+    if (body) return responses.echo(body, second, method);
+    return responses.page.at(second, method);
   }
 
   #refuse({ status, why }: Refusal): Bytes {
     this.#closing = true;
     const { method } = this.#reader;
     this.#reader.freeBody();
-    log(`${this.name}: ${status} ${STATUS[status]}: ${why}`);
-    const body = encode(`${status} ${STATUS[status]}: ${why}\n`);
-    return response(status, TEXT + CLOSE, body, method);
+    const reason = `${status} ${STATUS[status]}: ${why}`;
+    log(`${this.name}: ${reason}`);
+    return refusal(status, `${reason}\n`, method);
   }
 }

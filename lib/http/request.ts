@@ -45,7 +45,10 @@ export interface Request {
   minor: number;
   /** Whether another request can follow on this connection. */
   keepAlive: boolean;
-  /** The body, if the request has one and bodies are kept. */
+  /**
+   * The body, if the request has one and bodies are kept; `HEADROOM` bytes before
+   * it are free. It is valid until the next call of `next`, of any reader.
+   */
   body?: Bytes;
 }
 
@@ -62,7 +65,11 @@ const MAX_EXTENSIONS = 16 * 1024; // of all chunks of a body together
 /** Bytes that are free before a body, so that the head of a response fits. */
 export const HEADROOM = 256;
 
-/** The memory that the bodies of all clients share. */
+/**
+ * The memory that the bodies of all clients share. A small body that came in one
+ * piece needs none of it: it is answered at once. What its client then does not
+ * read is kept like any small response, and is not counted either.
+ */
 export class Memory {
   constructor(public available: number) {}
 }
@@ -88,6 +95,11 @@ const CASE_BIT = 0x20; // makes a capital letter a small one
 const NOTHING = new Uint8Array(0);
 let receiveBuffer: ArrayBuffer = NOTHING.buffer;
 let received: Bytes = NOTHING;
+
+// To make a buffer for a body would take longer than to read the whole request.
+// So a small body that has come in one piece is put into this one.
+const SMALL_BODY = 8 * 1024;
+const smallBody = new Uint8Array(HEADROOM + SMALL_BODY);
 
 /**
  * Reads the requests of one client. The reader is itself the request that was
@@ -193,7 +205,12 @@ export class RequestReader implements Request {
     this.#end = unread.length;
   }
 
-  /** Gives the memory of the body back. */
+  /** Gives the memory back of a body that is no longer needed. */
+  freeAnswered() {
+    if (this.body) this.freeBody();
+  }
+
+  /** Gives the memory of the body back, also of one that is being read. */
   freeBody() {
     if (this.memory) this.memory.available += this.#bodyBuffer.length;
     this.#bodyBuffer = NOTHING;
@@ -210,17 +227,10 @@ export class RequestReader implements Request {
       if (this.stage === "idle" && !this.#beginHead()) return;
       if (this.stage === "head" && !this.#readHead()) return;
       if (this.expectsContinue) return;
-      if (this.#bodyReader && !this.#bodyReader.next().done) return;
+      if (!this.#readBody()) return;
     } catch (refusal) {
       if (refusal instanceof Refusal) return refusal;
       throw refusal;
-    }
-    if (this.#bodyReader) {
-      this.#bodyReader = undefined;
-      if (this.memory) {
-        const end = HEADROOM + this.#bodySize;
-        this.body = this.#bodyBuffer.subarray(HEADROOM, end);
-      }
     }
     this.stage = "idle";
     return this;
@@ -233,7 +243,7 @@ export class RequestReader implements Request {
    * begins after them.
    */
   #beginHead(): boolean {
-    if (this.body) this.freeBody();
+    this.freeAnswered();
     const data = this.#data;
     const last = this.#end - 1;
     let offset = this.#offset;
@@ -407,6 +417,10 @@ export class RequestReader implements Request {
       this.#readHost(start, end);
       return;
     }
+    if (name === "content-length") {
+      this.#readContentLength(start, end);
+      return;
+    }
     // Nearly every browser sends this one: no string is made for it.
     if (
       name === "connection" && equals(data, start, end, "keep-alive", CASE_BIT)
@@ -421,17 +435,22 @@ export class RequestReader implements Request {
       if (options.includes("keep-alive")) this.#asksToKeepAlive = true;
     } else if (name === "transfer-encoding") {
       this.#transferEncoding = appendToList(this.#transferEncoding, value);
-    } else if (name === "expect") {
-      this.#expect = appendToList(this.#expect, value);
     } else {
-      if (!/^\d+$/.test(value)) {
-        badRequest("a Content-Length that is no number");
-      }
-      if (this.#contentLength !== undefined && this.#contentLength !== value) {
-        badRequest("two Content-Lengths that differ");
-      }
-      this.#contentLength = value;
+      this.#expect = appendToList(this.#expect, value);
     }
+  }
+
+  /** RFC 9110, 8.6. */
+  #readContentLength(start: number, end: number) {
+    const data = this.#data;
+    if (start === end || skip(DIGIT, data, start, end) < end) {
+      badRequest("a Content-Length that is no number");
+    }
+    const value = text(data, start, end);
+    if (this.#contentLength !== undefined && this.#contentLength !== value) {
+      badRequest("two Content-Lengths that differ");
+    }
+    this.#contentLength = value;
   }
 
   /** RFC 9112, 3.2. */
@@ -464,30 +483,40 @@ export class RequestReader implements Request {
     this.stage = "body";
     if (this.#transferEncoding !== undefined) {
       this.#checkTransferEncoding(this.#transferEncoding);
-      this.#bodyReader = this.#readChunks();
-    } else if (this.#contentLength !== undefined) {
-      const length = Number(this.#contentLength);
-      if (length > MAX_BODY) refuseBody();
-      this.#bodyReader = this.#readBytes(length);
-    } else return;
+    } else if (this.#contentLength === undefined) {
+      return; // no body
+    } else if (Number(this.#contentLength) > MAX_BODY) {
+      refuseBody();
+    }
 
     if (this.#expect === undefined || this.minor === 0) return;
-    if (this.#expect !== "100-continue") {
+    const expectations = splitList(this.#expect);
+    if (expectations.some((member) => member !== "100-continue")) {
       throw new Refusal(417, "no expectation but 100-continue can be met");
     }
-    this.expectsContinue = this.#contentLength === undefined ||
-      Number(this.#contentLength) > 0;
+    const isEmpty = Number(this.#contentLength) === 0; // chunks are to come
+    this.expectsContinue = expectations.length > 0 && !isEmpty;
   }
 
-  /** RFC 9112, 6.1 and 7: chunked, alone, is the only coding that is read. */
+  /**
+   * RFC 9112, 6.1 and 7: chunked, alone, is the only coding that is read.
+   *
+   * What no two programs read alike could hide a request from one of them
+   * (request smuggling). So a Transfer-Encoding counts as soon as the field is
+   * there: beside a Content-Length it is refused whatever it says, and an empty
+   * one is refused in any case, as its last coding is not chunked. In `chunked,`
+   * the empty member is ignored, as RFC 9110, 5.6.1.2 demands. Should a program
+   * before us take no such field for chunked, it would send requests where we
+   * read chunks, and no request begins like one: we refuse it, and close.
+   */
   #checkTransferEncoding(value: string) {
-    // Two programs could take the end of the message from different fields.
     if (this.#contentLength !== undefined) {
       badRequest("both Transfer-Encoding and Content-Length");
     }
     if (this.minor === 0) badRequest("a Transfer-Encoding in HTTP/1.0");
     const codings = splitList(value);
-    if (codings.indexOf("chunked") !== codings.length - 1) {
+    const last = codings.length - 1; // -1 if there is none
+    if (last === -1 || codings.indexOf("chunked") !== last) {
       badRequest("a Transfer-Encoding that does not end in one chunked");
     }
     if (codings.length > 1) {
@@ -496,6 +525,39 @@ export class RequestReader implements Request {
   }
 
   // ------------------------------------------------------------------- body
+
+  /** Reads the body, if there is one. Returns whether it is complete. */
+  #readBody(): boolean {
+    if (this.#bodyReader === undefined) {
+      if (this.#transferEncoding !== undefined) {
+        this.#bodyReader = this.#readChunks();
+      } else if (this.#contentLength !== undefined) {
+        const length = Number(this.#contentLength);
+        if (this.#takeSmallBody(length)) return true;
+        this.#bodyReader = this.#readBytes(length);
+      } else return true;
+    }
+    if (!this.#bodyReader.next().done) return false;
+    this.#bodyReader = undefined;
+    if (this.memory) {
+      const buffer = this.#bodySize > 0 ? this.#bodyBuffer : smallBody;
+      this.body = buffer.subarray(HEADROOM, HEADROOM + this.#bodySize);
+    }
+    return true;
+  }
+
+  /** Takes a small body, if all of it has come; returns whether it has. */
+  #takeSmallBody(length: number): boolean {
+    const start = this.#offset;
+    const end = start + length;
+    if (length > SMALL_BODY || end > this.#end) return false;
+    if (this.memory) {
+      smallBody.set(this.#data.subarray(start, end), HEADROOM);
+      this.body = smallBody.subarray(HEADROOM, HEADROOM + length);
+    }
+    this.#offset = end;
+    return true;
+  }
 
   /**
    * RFC 9112, 6.2: reads so many bytes of a body that has `maxBody` bytes at most.
@@ -604,9 +666,9 @@ function refuseBody(): never {
   throw new Refusal(413, `a body over ${MAX_BODY} bytes`);
 }
 
-/** RFC 9110, 5.6.1: the members of a list. */
+/** RFC 9110, 5.6.1.2: the members of a list, without the empty ones. */
 function splitList(value: string): string[] {
-  return value.split(/[ \t]*,[ \t]*/);
+  return value.match(/[^, \t](?:[^,]*[^, \t])?/g) ?? [];
 }
 
 /** RFC 9110, 5.3: several fields of one name are one list. */
