@@ -38,6 +38,15 @@ async function answer(port: number, lines: string[]) {
   return await rest(conn);
 }
 
+/** The first line of what it answers: it may not read all of a request. */
+async function statusLine(port: number, lines: string[]) {
+  using conn = await connect(port);
+  await send(conn, [...lines, "", ""].join("\r\n"));
+  const chunk = new Uint8Array(4096);
+  const n = await conn.read(chunk) ?? 0;
+  return new TextDecoder().decode(chunk.subarray(0, n)).split("\r\n")[0];
+}
+
 /** The processes that a process has started. */
 const children = (pid: number) =>
   Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim().split(" ")
@@ -299,11 +308,7 @@ test("other sites get 403", async () => {
     [404, "/models/models.ts", [own]],
   ];
   for (const [status, path, head] of cases) {
-    using conn = await connect(port);
-    await send(conn, [`GET ${path} HTTP/1.1`, ...head, "", ""].join("\r\n"));
-    const chunk = new Uint8Array(4096);
-    const n = await conn.read(chunk) ?? 0;
-    const [line] = new TextDecoder().decode(chunk.subarray(0, n)).split("\r\n");
+    const line = await statusLine(port, [`GET ${path} HTTP/1.1`, ...head]);
     assertMatch(line, RegExp(`^HTTP/1.1 ${status} `), `${path} ${head}`);
   }
   const page = await answer(port, ["GET / HTTP/1.1", own]);
@@ -314,6 +319,69 @@ test("other sites get 403", async () => {
   assertMatch(page, /^x-frame-options: DENY\r$/m);
   assertMatch(page, /^x-content-type-options: nosniff\r$/m);
   assertMatch(await answer(port, ["POST / HTTP/1.1", own]), /^HTTP\/1.1 405 /);
+});
+
+test("a request that is none gets 400, and nothing is printed", async () => {
+  await using server = await watch(ONE);
+  const { port } = server;
+  const printed = server.output();
+  const own = [`host: 127.0.0.1:${port}`];
+  const socket = [
+    ...own,
+    `origin: http://127.0.0.1:${port}`,
+    "upgrade: websocket",
+    "connection: Upgrade",
+    "sec-websocket-version: 13",
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+  ];
+  const without = (name: string) =>
+    socket.filter((line) => !line.startsWith(name));
+  const long = "a".repeat(60_000);
+  const cases: [status: number, request: string, head: string[]][] = [
+    [400, "GET http://[", own],
+    [400, "HEAD http://[", own],
+    [400, "POST http://[", own],
+    [400, "GET http://%/", own],
+    [400, "GET http://canteen:99999/", own],
+    [400, "GET http://[/live", socket],
+    [400, "GET *", own],
+    [400, "GET /a\0b", own],
+    [400, `GET /${long}${"a".repeat(6000)}`, own],
+    [400, "GET /live", without("connection")],
+    [400, "GET /live", without("sec-websocket-key")],
+    [403, "GET /", ["host: ["]],
+    [403, "GET /", ["host:"]],
+    [403, "GET http://[", ["host: ["]],
+    [404, "GET //", own],
+    [404, "GET //[", own],
+    [404, "GET /%", own],
+    [404, "GET /%E0%A4%A", own],
+    [404, "GET /%00", own],
+    [404, "GET /source/%", own],
+    [404, "GET /watch/page/a%00.js", own],
+    [404, `GET /${long}`, own],
+    [404, `GET /watch/page/${long}.js`, own],
+    [404, "GET //live", socket],
+    [404, "GET /%", socket],
+    [404, "HEAD /live", socket],
+    [405, "OPTIONS *", own],
+    [405, "DELETE /", own],
+    [405, "get /", own],
+    [405, "POST /live", socket],
+  ];
+  for (const [status, request, head] of cases) {
+    const line = await statusLine(port, [`${request} HTTP/1.1`, ...head]);
+    assertMatch(line, RegExp(`^HTTP/1.1 ${status} `), `${request} ${head}`);
+  }
+  assertMatch(
+    await answer(port, ["GET / HTTP/1.1", ...own]),
+    /^HTTP\/1.1 200 /,
+  );
+  assertMatch(
+    await answer(port, ["PUT / HTTP/1.1", ...own]),
+    /^allow: GET, HEAD\r$/m,
+  );
+  assertEquals(server.output(), printed);
 });
 
 test("wrong messages get an answer and change nothing", async () => {

@@ -64,15 +64,21 @@ export class WatchServer {
     if (!isFromOwnPage(request, port)) {
       return respond(403, "this page is for this machine only\n", host);
     }
-    const { pathname } = new URL(request.url);
-    if (isWebSocket(request)) {
-      if (pathname !== "/live") return respond(404, "not here\n", host);
-      return this.#openPage(request);
-    }
+    const url = URL.parse(request.url);
+    if (!url) return respond(400, "that is no URL\n", host);
+    const { pathname } = url;
     if (request.method !== "GET" && request.method !== "HEAD") {
       return respond(405, "GET or HEAD\n", host);
     }
-    return await serveFile(pathname, this.#scripts(), host);
+    if (!isWebSocket(request)) {
+      return await serveFile(pathname, this.#scripts(), host);
+    }
+    if (pathname !== "/live") return respond(404, "not here\n", host);
+    try {
+      return this.#openPage(request);
+    } catch (error) { // a header is missing, or wrong
+      return respond(400, `${(error as Error).message}\n`, host);
+    }
   }
 
   #scripts(): string[] {
