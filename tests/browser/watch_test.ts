@@ -38,9 +38,9 @@ async function until(
   selector: string,
   pattern: RegExp,
 ) {
-  const end = Date.now() + TIMEOUT;
+  const end = performance.now() + TIMEOUT;
   let last = "";
-  while (Date.now() < end) {
+  while (performance.now() < end) {
     last = await text(page, script, selector);
     if (pattern.test(last)) return;
     await pause(20);
