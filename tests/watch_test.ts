@@ -593,6 +593,27 @@ test("load switched off and on while an answer is still to come", async () => {
   await page.until("A is answered", () => status() === "answered");
 });
 
+test("a script may print objects, as one does to see them", async () => {
+  await using server = await watchWith(
+    `const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    console.log("poll.ts: listening on 127.0.0.1:" + listener.addr.port);
+    for await (const conn of listener) {
+      console.error({ port: conn.remoteAddr.port });
+      console.error(JSON.stringify({ port: conn.remoteAddr.port }));
+      conn.readable.pipeTo(conn.writable);
+    }`,
+    ["--only", "poll"],
+  );
+  using page = new Page(server);
+  await page.open();
+  page.command({ type: "connect", client: "A" });
+  page.command({ type: "ask", client: "A" });
+  await page.until(
+    "A is answered",
+    ({ models }) => models["poll.ts"].clients.A.status === "answered",
+  );
+});
+
 test("Ctrl-C leaves nothing behind", async () => {
   await using server = await watch(["--only", "blocking,async"]);
   using page = new Page(server);
@@ -699,7 +720,7 @@ test("a scene that is broken off is over at once", async () => {
   await page.until("it is played", ({ scene }) => scene);
   page.command({ type: "connect", client: "A" });
   await page.until("it is over", ({ scene }) => !scene);
-  assertEquals(hand.present(), [1, 0]);
+  await eventually(() => equal(hand.present(), [1, 0]), "A has not connected");
 });
 
 // In a configuration of its own, for the driver of the browser is large.
