@@ -18,6 +18,7 @@ import {
   PORT,
   print,
   reason,
+  say,
   warn,
 } from "./util.ts";
 
@@ -36,9 +37,14 @@ const conn = await Deno.connect({ hostname, port }).catch((error) => {
   const server = authority({ hostname, port });
   fail(`cannot connect to ${server}: ${reason(error)}${remedy}`);
 });
-const prompt = Deno.stdin.isTerminal() && Deno.stdout.isTerminal()
-  ? await import("./lib/prompt.ts").then(({ Prompt }) => new Prompt(":"))
+const terminal = Deno.stdout.isTerminal()
+  ? await import("./lib/prompt.ts")
   : undefined;
+const prompt = terminal && Deno.stdin.isTerminal()
+  ? new terminal.Prompt(":")
+  : undefined;
+// What a server sends must not drive the terminal.
+const escaper = terminal && new terminal.Escaper();
 let sentAll = false;
 let lost: unknown; // why nothing more can be sent; what has come is shown first
 
@@ -50,6 +56,13 @@ async function* input() {
     prompt?.close();
     fail(`cannot read stdin: ${reason(error)}`);
   }
+}
+
+/** Prints what has come. */
+function show(data: Uint8Array) {
+  if (prompt) prompt.show(data);
+  else if (escaper) say(escaper.push(data), "");
+  else print(data); // bytes, as they came
 }
 
 async function send() {
@@ -64,19 +77,17 @@ async function send() {
 
 send().catch((error) => lost ??= error);
 const buffer = new Uint8Array(65536);
-const decoder = new TextDecoder(); // a character may come in pieces
 try {
   while (true) {
     const n = await conn.read(buffer);
     if (n === null) break; // the server has closed
-    const data = buffer.subarray(0, n);
-    if (prompt) prompt.show(decoder.decode(data, { stream: true }));
-    else print(data);
+    show(buffer.subarray(0, n));
   }
 } catch (error) {
   lost ??= error;
 }
-prompt?.close();
+if (prompt) prompt.close();
+else if (escaper) say(escaper.end(), "");
 if (lost) fail(`lost the server: ${reason(lost)}`);
 if (!sentAll) warn("the server hung up");
 Deno.exit(0);

@@ -1,7 +1,8 @@
 /**
- * A line editor at the foot of a terminal: what the server sends is printed above
- * the line that is being typed. node:readline handles the keys. The drawing is
- * done here, because readline assumes that nothing else prints.
+ * What client.ts shows at a terminal: the server's text, escaped, and a line editor
+ * at the foot. What the server sends is printed above the line that is being typed.
+ * node:readline handles the keys. The drawing is done here, because readline
+ * assumes that nothing else prints.
  */
 import * as readline from "node:readline";
 import { Readable, Writable } from "node:stream";
@@ -71,6 +72,30 @@ const up = (rows: number) => rows > 0 ? `\x1b[${rows}A` : "";
 const toColumn = (column: number) => `\x1b[${column + 1}G`;
 const ERASE_BELOW = "\x1b[J";
 
+/** Makes the bytes of a server a text that does not drive the terminal. */
+export class Escaper {
+  #decoder = new TextDecoder(); // keeps the start of a character
+  #pendingCR = ""; // a \r that came last: its \n may come next
+
+  /** Takes the next bytes, and returns as much of the text as is complete. */
+  push(data: Uint8Array): string {
+    return this.#escape(this.#decoder.decode(data, { stream: true }));
+  }
+
+  /** Returns what is left, when nothing more will come. */
+  end(): string {
+    const text = this.#escape(this.#decoder.decode());
+    return text + printable(this.#pendingCR);
+  }
+
+  #escape(text: string): string {
+    const all = this.#pendingCR + text;
+    this.#pendingCR = all.endsWith("\r") ? "\r" : "";
+    const complete = all.slice(0, all.length - this.#pendingCR.length);
+    return complete.split(/\r?\n/).map(printable).join("\n");
+  }
+}
+
 /** Reads lines at a terminal, until Ctrl-C or Ctrl-D. */
 export class Prompt {
   readonly #keys = new Readable({ read() {} });
@@ -82,7 +107,7 @@ export class Prompt {
   #partial = ""; // a line without its newline yet, printed before the prompt
   #startColumn = 0; // where that line ends and the prompt begins
   #cursor: Position = { row: 0, column: 0 }; // its row counts from the prompt's
-  #pendingCR = ""; // a \r that came last: its \n may come next
+  readonly #escaper = new Escaper();
   #drawnColumns = 0; // columns of the terminal when the prompt was drawn
   #queries = 0; // answers that the terminal still owes: where is the cursor?
   #queryTimer?: ReturnType<typeof setTimeout>; // a terminal may never answer
@@ -138,14 +163,14 @@ export class Prompt {
   }
 
   /** Prints a text above the line that is typed, control characters escaped. */
-  show(text: string) {
-    this.#pendingText += text;
-    if (!this.#inPlace()) return;
-    const all = this.#pendingCR + this.#pendingText;
+  show(data: Uint8Array) {
+    this.#pendingText += this.#escaper.push(data);
+    if (this.#inPlace()) this.#showPending();
+  }
+
+  #showPending() {
+    this.#printText(this.#pendingText);
     this.#pendingText = "";
-    this.#pendingCR = all.endsWith("\r") ? "\r" : "";
-    const complete = all.slice(0, all.length - this.#pendingCR.length);
-    this.#printText(complete.split(/\r?\n/).map(printable).join("\n"));
     this.#draw();
   }
 
@@ -153,6 +178,8 @@ export class Prompt {
   close() {
     if (this.#closed) return;
     if (this.#queries > 0) this.#resized();
+    this.#pendingText = this.#escaper.end();
+    if (this.#pendingText) this.#showPending();
     this.#closed = true;
     this.#leave();
     Deno.stdin.setRaw(false);
@@ -289,6 +316,6 @@ export class Prompt {
     } else {
       this.#restart("\n");
     }
-    this.show("");
+    this.#showPending();
   }
 }

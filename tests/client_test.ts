@@ -23,9 +23,10 @@ Deno.test("client.ts: in a pipe, bytes in and bytes out, to the last", async () 
   assertEquals(new TextDecoder().decode(came), text);
   // The answer comes long after the input has ended, and in odd pieces.
   await new Promise((resolve) => setTimeout(resolve, 50));
-  for (const byte of bytes("好的\n")) await send(conn, Uint8Array.of(byte));
+  const answer = "好的\x1b[31m\r\0\n";
+  for (const byte of bytes(answer)) await send(conn, Uint8Array.of(byte));
   conn.close();
-  assertEquals(await talking, { code: 0, stdout: "好的\n", stderr: "" });
+  assertEquals(await talking, { code: 0, stdout: answer, stderr: "" });
 });
 
 Deno.test("client.ts: the server hangs up, or is lost", async () => {
@@ -205,6 +206,40 @@ test("half a line, and then the rest", async () => {
   await send(conn, "\r");
   await send(conn, "\nnext\x1b[2J\n");
   await terminal.stands(`食堂${long}more\nnext\\u{1b}[2J\n:draft`, [2, 6]);
+});
+
+test("stdin is a pipe: what comes does not drive the terminal", async () => {
+  using listener = listen();
+  await using terminal = await Terminal.open(40);
+  const { port } = listener.addr;
+  const command = `deno run -A client.ts --port ${port}`;
+  await terminal.type(`clear; printf 'hi\\n' | ${command} | cat\r`);
+  {
+    using conn = await listener.accept();
+    assertEquals(await receive(conn, 4), bytes("hi\n")); // and no more
+    await send(conn, "\x1b[2Jraw: bytes in a pipe\n");
+  }
+  await terminal.until(/^\n?raw: bytes in a pipe\n\$$/);
+  await terminal.type(`clear; printf 'hi\\n' | ${command}\r`);
+  {
+    using conn = await listener.accept();
+    assertEquals(await receive(conn, 4), bytes("hi\n")); // and no more
+    const food = bytes("食堂");
+    await send(conn, "one\ttab\x1b]0;title\x07\n\x1b[2J\u202e");
+    await terminal.until(/202e\}$/);
+    await send(conn, food.subarray(0, 4)); // and half a character
+    await terminal.until(/食$/);
+    await send(conn, food.subarray(4));
+    await send(conn, "\r");
+    await terminal.until(/食堂$/);
+    await send(conn, "\n\rend\r\r\n");
+    await terminal.until(/end\\u\{d\}$/);
+    await send(conn, food.subarray(0, 2)); // its end never comes
+  }
+  await terminal.stands(
+    "one     tab\\u{1b}]0;title\\u{7}\n" +
+      "\\u{1b}[2J\\u{202e}食堂\n\\u{d}end\\u{d}\n�$",
+  );
 });
 
 test("several lines are pasted, and what is not a line yet stays", async () => {

@@ -4,6 +4,7 @@ import {
   connect,
   eventually,
   ioUring,
+  receive,
   rest,
   run,
   type Running,
@@ -35,6 +36,15 @@ async function answer(port: number, lines: string[]) {
   using conn = await connect(port);
   await send(conn, [...lines, "connection: close", "", ""].join("\r\n"));
   return await rest(conn);
+}
+
+/** The first line of what it answers: it may not read all of a request. */
+async function statusLine(port: number, lines: string[]) {
+  using conn = await connect(port);
+  await send(conn, [...lines, "", ""].join("\r\n"));
+  const chunk = new Uint8Array(4096);
+  const n = await conn.read(chunk) ?? 0;
+  return new TextDecoder().decode(chunk.subarray(0, n)).split("\r\n")[0];
 }
 
 /** The processes that a process has started. */
@@ -96,6 +106,113 @@ class Page implements Disposable {
 }
 
 const ONE = ["--only", "select"];
+
+/** watch.ts with another script in the place of poll.ts. */
+async function watchWith(
+  poll: string,
+  args: string[],
+): Promise<Running> {
+  const dir = await Deno.makeTempDir();
+  for (const name of ["watch.ts", "util.ts", "epoll.ts", "deno.json"]) {
+    await Deno.copyFile(
+      new URL(`../${name}`, import.meta.url),
+      `${dir}/${name}`,
+    );
+  }
+  await Deno.symlink(new URL("../lib", import.meta.url), `${dir}/lib`);
+  await Deno.writeTextFile(`${dir}/poll.ts`, poll);
+  const server = await watch(
+    args,
+    (command) => `cd ${dir} && exec ${command}`,
+  );
+  return {
+    ...server,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+}
+
+/** Hands each connection to a port of the test, after a line that tells which. */
+const handsOver = (port: number) => `
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  console.log("poll.ts: listening on 127.0.0.1:" + listener.addr.port);
+  const kind = Deno.args.includes("--trace=json") ? "traced" : "untraced";
+  for await (const conn of listener) {
+    const test = await Deno.connect({ hostname: "127.0.0.1", port: ${port} });
+    await test.write(new TextEncoder().encode(kind + "\\n"));
+    conn.readable.pipeTo(test.writable).catch(() => {});
+    test.readable.pipeTo(conn.writable).catch(() => {});
+  }
+`;
+
+/** A client of watch.ts, as the server in the place of poll.ts sees it. */
+class Asker {
+  /** When each question came. */
+  readonly asked: number[] = [];
+  answered = 0;
+  left = false;
+
+  constructor(readonly conn: Deno.Conn, readonly answers: boolean) {}
+
+  /** Takes its questions, until it leaves. */
+  async read() {
+    const chunk = new Uint8Array(1024);
+    try {
+      while (true) {
+        const n = await this.conn.read(chunk);
+        if (n === null) break;
+        const questions = new TextDecoder().decode(chunk.subarray(0, n))
+          .split("\n").length - 1;
+        for (let i = 0; i < questions; i++) this.asked.push(performance.now());
+        if (this.answers) await this.answer();
+      }
+    } catch { /* it has left with a reset */ }
+    this.left = true;
+    this.conn.close();
+  }
+
+  async answer() {
+    this.answered++;
+    await send(this.conn, "hello sir\n");
+  }
+}
+
+/** watch.ts with a poll.ts whose clients talk to the test. */
+async function watchInHand(answersTraced: boolean, ...args: string[]) {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const traced: Asker[] = [];
+  const untraced: Asker[] = [];
+  const accept = async () => {
+    for await (const conn of listener) {
+      const isTraced = (await receive(conn, 7)).at(0) === "t".charCodeAt(0);
+      if (!isTraced) await receive(conn, 2);
+      const asker = new Asker(conn, answersTraced || !isTraced);
+      (isTraced ? traced : untraced).push(asker);
+      asker.read();
+    }
+  };
+  accept();
+  const server = await watchWith(
+    handsOver(listener.addr.port),
+    ["--only", "poll", ...args],
+  );
+  return {
+    server,
+    traced,
+    untraced,
+    /** How many clients each of the two servers has. */
+    present: () =>
+      [traced, untraced].map((askers) =>
+        askers.filter(({ left }) => !left).length
+      ),
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      listener.close();
+    },
+  };
+}
 
 test("it says in one line where it is, and that is nowhere else", async () => {
   await using server = await watch(ONE);
@@ -191,11 +308,7 @@ test("other sites get 403", async () => {
     [404, "/models/models.ts", [own]],
   ];
   for (const [status, path, head] of cases) {
-    using conn = await connect(port);
-    await send(conn, [`GET ${path} HTTP/1.1`, ...head, "", ""].join("\r\n"));
-    const chunk = new Uint8Array(4096);
-    const n = await conn.read(chunk) ?? 0;
-    const [line] = new TextDecoder().decode(chunk.subarray(0, n)).split("\r\n");
+    const line = await statusLine(port, [`GET ${path} HTTP/1.1`, ...head]);
     assertMatch(line, RegExp(`^HTTP/1.1 ${status} `), `${path} ${head}`);
   }
   const page = await answer(port, ["GET / HTTP/1.1", own]);
@@ -206,6 +319,69 @@ test("other sites get 403", async () => {
   assertMatch(page, /^x-frame-options: DENY\r$/m);
   assertMatch(page, /^x-content-type-options: nosniff\r$/m);
   assertMatch(await answer(port, ["POST / HTTP/1.1", own]), /^HTTP\/1.1 405 /);
+});
+
+test("a request that is none gets 400, and nothing is printed", async () => {
+  await using server = await watch(ONE);
+  const { port } = server;
+  const printed = server.output();
+  const own = [`host: 127.0.0.1:${port}`];
+  const socket = [
+    ...own,
+    `origin: http://127.0.0.1:${port}`,
+    "upgrade: websocket",
+    "connection: Upgrade",
+    "sec-websocket-version: 13",
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+  ];
+  const without = (name: string) =>
+    socket.filter((line) => !line.startsWith(name));
+  const long = "a".repeat(60_000);
+  const cases: [status: number, request: string, head: string[]][] = [
+    [400, "GET http://[", own],
+    [400, "HEAD http://[", own],
+    [400, "POST http://[", own],
+    [400, "GET http://%/", own],
+    [400, "GET http://canteen:99999/", own],
+    [400, "GET http://[/live", socket],
+    [400, "GET *", own],
+    [400, "GET /a\0b", own],
+    [400, `GET /${long}${"a".repeat(6000)}`, own],
+    [400, "GET /live", without("connection")],
+    [400, "GET /live", without("sec-websocket-key")],
+    [403, "GET /", ["host: ["]],
+    [403, "GET /", ["host:"]],
+    [403, "GET http://[", ["host: ["]],
+    [404, "GET //", own],
+    [404, "GET //[", own],
+    [404, "GET /%", own],
+    [404, "GET /%E0%A4%A", own],
+    [404, "GET /%00", own],
+    [404, "GET /source/%", own],
+    [404, "GET /watch/page/a%00.js", own],
+    [404, `GET /${long}`, own],
+    [404, `GET /watch/page/${long}.js`, own],
+    [404, "GET //live", socket],
+    [404, "GET /%", socket],
+    [404, "HEAD /live", socket],
+    [405, "OPTIONS *", own],
+    [405, "DELETE /", own],
+    [405, "get /", own],
+    [405, "POST /live", socket],
+  ];
+  for (const [status, request, head] of cases) {
+    const line = await statusLine(port, [`${request} HTTP/1.1`, ...head]);
+    assertMatch(line, RegExp(`^HTTP/1.1 ${status} `), `${request} ${head}`);
+  }
+  assertMatch(
+    await answer(port, ["GET / HTTP/1.1", ...own]),
+    /^HTTP\/1.1 200 /,
+  );
+  assertMatch(
+    await answer(port, ["PUT / HTTP/1.1", ...own]),
+    /^allow: GET, HEAD\r$/m,
+  );
+  assertEquals(server.output(), printed);
 });
 
 test("wrong messages get an answer and change nothing", async () => {
@@ -331,36 +507,111 @@ test("an answer can be typed, or is typed by itself", async () => {
 });
 
 test("a model that cannot run has its reason, and the rest runs", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    for (const name of ["watch.ts", "util.ts", "epoll.ts", "deno.json"]) {
-      await Deno.copyFile(
-        new URL(`../${name}`, import.meta.url),
-        `${dir}/${name}`,
-      );
-    }
-    await Deno.symlink(new URL("../lib", import.meta.url), `${dir}/lib`);
-    await Deno.writeTextFile(
-      `${dir}/poll.ts`,
-      `console.error("poll.ts: the kernel <b>has</b> no poll"); Deno.exit(1);`,
-    );
-    await using server = await watch(
-      ["--only", "poll,epoll"],
-      (command) => `cd ${dir} && exec ${command}`,
-    );
-    using page = new Page(server);
-    await page.until(
-      "both are clear",
-      ({ models }) =>
-        Object.values(models).every(({ status }) => status !== "starting"),
-    );
-    const { "poll.ts": poll, "epoll.ts": epoll } = page.update!.models;
-    assertEquals(poll.status, "failed");
-    assertEquals(poll.reason, "the kernel <b>has</b> no poll");
-    assertEquals(epoll.status, "running");
-  } finally {
-    await Deno.remove(dir, { recursive: true });
+  await using server = await watchWith(
+    `console.error("poll.ts: the kernel <b>has</b> no poll"); Deno.exit(1);`,
+    ["--only", "poll,epoll"],
+  );
+  using page = new Page(server);
+  await page.until(
+    "both are clear",
+    ({ models }) =>
+      Object.values(models).every(({ status }) => status !== "starting"),
+  );
+  const { "poll.ts": poll, "epoll.ts": epoll } = page.update!.models;
+  assertEquals(poll.status, "failed");
+  assertEquals(poll.reason, "the kernel <b>has</b> no poll");
+  assertEquals(epoll.status, "running");
+});
+
+test("load switched off and on many times at once is load once", async () => {
+  await using hand = await watchInHand(true);
+  const { server, traced, untraced } = hand;
+  using page = new Page(server);
+  await page.open();
+  for (let i = 0; i < 20; i++) {
+    page.command({ type: "load", on: true });
+    page.command({ type: "load", on: false });
   }
+  page.command({ type: "load", on: true });
+  const present = () => untraced.filter(({ left }) => !left);
+  await eventually(
+    () => (present().at(0)?.asked.length ?? 0) > 1,
+    "the untraced server is not asked",
+  );
+  assertEquals(present().length, 1);
+  const [{ asked }] = present();
+  // It is asked for 40 ms at a time, and rests for 80 ms after that.
+  const from = asked.at(-1)!;
+  await eventually(() => asked.at(-1)! > from + 3000, "it is not asked");
+  const times = asked.filter((time) => time >= from);
+  let rested = 0;
+  for (const [i, time] of times.entries()) {
+    const gap = time - (times[i - 1] ?? time);
+    if (gap > 60) rested += gap;
+  }
+  const share = rested / (times.at(-1)! - from);
+  assert(share > 0.4, `it rests for ${share} of the time`);
+  // A asks one question at a time.
+  const [A] = traced;
+  assertEquals(traced.length, 1);
+  const { status } = page.update!.models["poll.ts"].clients.A;
+  assertEquals(status, "load");
+  assert(A.asked.length - A.answered <= 1);
+});
+
+test("load switched off and on while an answer is still to come", async () => {
+  await using hand = await watchInHand(false);
+  const { server, traced } = hand;
+  using page = new Page(server);
+  await page.open();
+  const status = () => page.update!.models["poll.ts"].clients.A.status;
+  page.command({ type: "load", on: true });
+  await eventually(() => traced.at(0)?.asked.length === 1, "A does not ask");
+  const [A] = traced;
+  for (let i = 0; i < 5; i++) {
+    page.command({ type: "load", on: false });
+    page.command({ type: "load", on: true });
+  }
+  await eventually(() => status() === "waiting", "A does not wait");
+  assertEquals(A.asked.length, 1, "it asks again, with no answer yet");
+  for (let answers = 1; answers < 5; answers++) {
+    await A.answer();
+    await eventually(() => A.asked.length === answers + 1, "A asks no more");
+  }
+  // The load ends while A waits: that answer still comes, and then it rests.
+  await page.until("A waits", () => status() === "waiting");
+  page.command({ type: "load", on: false });
+  await page.until("it is off", ({ load }) => !load);
+  assertEquals(status(), "waiting");
+  await A.answer();
+  await page.until("A is answered", () => status() === "answered");
+  const asked = A.asked.length;
+  page.command({ type: "ask", client: "A" });
+  await eventually(() => A.asked.length === asked + 1, "A does not ask");
+  await page.until("A waits", () => status() === "waiting");
+  await A.answer();
+  await page.until("A is answered", () => status() === "answered");
+});
+
+test("a script may print objects, as one does to see them", async () => {
+  await using server = await watchWith(
+    `const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    console.log("poll.ts: listening on 127.0.0.1:" + listener.addr.port);
+    for await (const conn of listener) {
+      console.error({ port: conn.remoteAddr.port });
+      console.error(JSON.stringify({ port: conn.remoteAddr.port }));
+      conn.readable.pipeTo(conn.writable);
+    }`,
+    ["--only", "poll"],
+  );
+  using page = new Page(server);
+  await page.open();
+  page.command({ type: "connect", client: "A" });
+  page.command({ type: "ask", client: "A" });
+  await page.until(
+    "A is answered",
+    ({ models }) => models["poll.ts"].clients.A.status === "answered",
+  );
 });
 
 test("Ctrl-C leaves nothing behind", async () => {
@@ -393,6 +644,83 @@ test("when nobody looks, nothing is asked", async () => {
     () => children(server.pid).length === 1,
     "the untraced server is left",
   );
+});
+
+test("idle clients come in haste, and the untraced server has as many", async () => {
+  await using hand = await watchInHand(true);
+  const { server } = hand;
+  using page = new Page(server);
+  await page.open();
+  page.command({ type: "idle", by: 100 });
+  page.command({ type: "load", on: true });
+  page.command({ type: "idle", by: 100 });
+  page.command({ type: "idle", by: 100 });
+  const have = (count: number) =>
+    eventually(
+      () => equal(hand.present(), [count, count]),
+      `they do not both have ${count}`,
+    );
+  await have(301);
+  for (const by of [100, 100, -100, -100, 100] as const) {
+    page.command({ type: "idle", by });
+  }
+  await have(401);
+  for (const by of [-100, 100, -100, -100] as const) {
+    page.command({ type: "idle", by });
+  }
+  await have(201);
+  await page.until("it is measured", ({ models }) => {
+    const { calls, cpu } = models["poll.ts"].metrics ?? {};
+    return calls !== null && cpu !== null;
+  });
+});
+
+test("a model that is started again gets what the others have", async () => {
+  await using hand = await watchInHand(true);
+  const { server, traced } = hand;
+  using page = new Page(server);
+  // All of this is asked for while the model does not run yet.
+  await page.until("it is there", () => true);
+  page.command({ type: "idle", by: 100 });
+  page.command({ type: "load", on: true });
+  const asks = async (from: number) => {
+    await eventually(
+      () => equal(hand.present(), [101, 101]),
+      "not 101 clients",
+    );
+    await eventually(
+      () => traced.slice(from).some(({ asked }) => asked.length > 1),
+      "A does not ask",
+    );
+  };
+  await asks(0);
+  for (let round = 0; round < 2; round++) {
+    for (const pid of children(server.pid)) Deno.kill(pid, "SIGKILL");
+    await page.until(
+      "it has ended",
+      ({ models }) => models["poll.ts"].status === "ended",
+    );
+    await eventually(() => equal(hand.present(), [0, 0]), "clients are left");
+    const before = traced.length;
+    page.errors.length = 0;
+    page.command({ type: "restart", script: "poll.ts" });
+    page.command({ type: "restart", script: "poll.ts" });
+    await asks(before);
+    assertEquals(page.errors, ["poll.ts has not ended"]);
+    assertEquals(children(server.pid).length, 2);
+  }
+});
+
+test("a scene that is broken off is over at once", async () => {
+  await using hand = await watchInHand(true, "--beat", "1000");
+  const { server } = hand;
+  using page = new Page(server);
+  await page.open();
+  page.command({ type: "scene" });
+  await page.until("it is played", ({ scene }) => scene);
+  page.command({ type: "connect", client: "A" });
+  await page.until("it is over", ({ scene }) => !scene);
+  await eventually(() => equal(hand.present(), [1, 0]), "A has not connected");
 });
 
 // In a configuration of its own, for the driver of the browser is large.

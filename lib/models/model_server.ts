@@ -35,6 +35,17 @@ export interface ModelServer {
 /** Of a server that goes on warning, only the last warnings are kept. */
 const MOST_WARNINGS = 100;
 
+/** The event in a line of stderr; null if something else is printed there. */
+function parseEvent(line: string): TraceEvent | TraceWarning | null {
+  if (!line.startsWith("{")) return null;
+  try {
+    const event = JSON.parse(line);
+    return "call" in event || "warning" in event ? event : null;
+  } catch {
+    return null; // an object that somebody prints to see it
+  }
+}
+
 /** Starts a model's script on a free port, with the given flags added. */
 export function startServer(
   model: Model,
@@ -49,13 +60,10 @@ export function startServer(
 
   // Lines of stderr are events of the trace, warnings, and errors of Deno's.
   const onErrorLine = (line: string) => {
-    if (line.startsWith("{")) {
-      const event: TraceEvent | TraceWarning = JSON.parse(line);
-      if ("warning" in event) warnings.push(event.warning);
-      else onEvent?.(event);
-    } else if (line) {
-      warnings.push(line);
-    }
+    const event = parseEvent(line);
+    if (event && "warning" in event) warnings.push(event.warning);
+    else if (event) onEvent?.(event);
+    else if (line) warnings.push(line);
     if (warnings.length > MOST_WARNINGS) warnings.shift();
   };
 

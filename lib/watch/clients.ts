@@ -45,7 +45,7 @@ export class DemoClient {
   #spans: ClientSpan[] = []; // since they were taken
   #conn: Deno.TcpConn | null = null;
   #leaving = new AbortController();
-  #answer: PromiseWithResolvers<boolean> | null = null;
+  #question: PromiseWithResolvers<boolean> | null = null; // not answered yet
   #asksOnceConnected = false;
 
   /** `message`: what it asks. */
@@ -97,20 +97,24 @@ export class DemoClient {
     return true;
   }
 
-  /** Asks once, as one of many times; resolves to whether it was answered. */
-  async exchange(): Promise<boolean> {
+  /**
+   * Asks once, as one of many times; resolves to whether it was answered. Once
+   * the load is `stopped`, an answer that is still to come changes nothing here.
+   */
+  async exchange(stopped: AbortSignal): Promise<boolean> {
     if (!this.#conn) return false;
     const begin = now();
-    if (this.status !== "waiting") {
-      if (this.status !== "load") this.#become("load");
-      this.#send();
+    if (this.status !== "waiting" && this.status !== "load") {
+      this.#become("load");
     }
+    const question = this.#send();
     const late = setTimeout(() => {
+      if (stopped.aborted) return;
       if (this.status === "load") this.#become("waiting", begin);
     }, LATE);
-    const answered = await this.#answer!.promise;
+    const answered = await question.promise;
     clearTimeout(late);
-    if (this.status === "answered") this.#become("load");
+    if (this.status === "answered" && !stopped.aborted) this.#become("load");
     return answered;
   }
 
@@ -146,23 +150,28 @@ export class DemoClient {
     }));
   }
 
-  #send() {
-    this.#answer = Promise.withResolvers();
+  /** Sends its question, unless one is not answered yet; returns that one. */
+  #send(): PromiseWithResolvers<boolean> {
+    if (this.#question) return this.#question;
+    this.#question = Promise.withResolvers();
     const data = new TextEncoder().encode(this.message);
     this.#conn!.write(data).catch(() => {}); // the read fails as well
+    return this.#question;
   }
 
   async #read(conn: Deno.TcpConn, signal: AbortSignal) {
     let reason = "it hung up";
     try {
       for await (const text of received(conn, 16384)) {
+        if (signal.aborted) return;
         if (this.status === "waiting") {
           this.waited = now() - this.#since;
           this.#become("answered");
-        } else if (this.status !== "load") {
+        } else if (!this.#question) {
           reason = text; // nothing was asked: it may be told why it must leave
         }
-        this.#answer?.resolve(true);
+        this.#question?.resolve(true);
+        this.#question = null;
       }
     } catch (error) {
       reason = (error as Error).message;
@@ -178,8 +187,8 @@ export class DemoClient {
   #close(status: ClientStatus) {
     this.#leaving.abort();
     this.#asksOnceConnected = false;
-    this.#answer?.resolve(false);
-    this.#answer = null;
+    this.#question?.resolve(false);
+    this.#question = null;
     const conn = this.#conn;
     this.#conn = null;
     this.#become(status);
@@ -208,22 +217,31 @@ export class IdleClients {
   reason?: string;
   /** Their own ports. */
   readonly ports = new Set<number>();
+  /** How many there are to be. */
+  wanted = 0;
   #conns = new Set<Deno.TcpConn>();
-  #wanted = 0;
-  #resizing = false;
+  #resizing: Promise<void> | null = null;
 
   get connected(): number {
     return this.#conns.size;
   }
 
-  /** Has so many of them connect or leave. */
+  /**
+   * Has so many of them connect or leave; resolves when that is done. An earlier
+   * call that has not ended yet goes on until this number, too.
+   */
   async resize(wanted: number, port: number) {
-    this.#wanted = wanted;
-    if (this.#resizing) return; // the call that is at it goes on until there
-    this.#resizing = true;
+    this.wanted = wanted;
+    while (this.#resizing) await this.#resizing;
+    this.#resizing = this.#resize(port);
+    await this.#resizing;
+    this.#resizing = null;
+  }
+
+  async #resize(port: number) {
     this.reason = undefined; // there may be room by now
-    while (this.#conns.size < this.#wanted && !this.reason) {
-      const missing = this.#wanted - this.#conns.size;
+    while (this.#conns.size < this.wanted && !this.reason) {
+      const missing = this.wanted - this.#conns.size;
       const count = Math.min(missing, CONNECT_AT_ONCE);
       await Promise.all(
         Array.from({ length: count }, () => this.#connect(port)),
@@ -231,15 +249,14 @@ export class IdleClients {
       await pause(5);
     }
     for (const conn of this.#conns) {
-      if (this.#conns.size <= this.#wanted) break;
+      if (this.#conns.size <= this.wanted) break;
       this.#close(conn);
     }
-    this.#resizing = false;
   }
 
   /** All of them close their connections. */
   leave() {
-    this.#wanted = 0;
+    this.wanted = 0;
     this.reason = undefined;
     for (const conn of this.#conns) this.#close(conn);
   }

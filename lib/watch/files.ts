@@ -24,7 +24,8 @@ export function isFromOwnPage(request: Request, port: number): boolean {
 
 /** Whether a request asks for a WebSocket. */
 export function isWebSocket(request: Request): boolean {
-  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
+  return request.method === "GET" &&
+    request.headers.get("upgrade")?.toLowerCase() === "websocket";
 }
 
 /**
@@ -90,6 +91,7 @@ export function respond(
       "x-frame-options": "DENY",
       "referrer-policy": "no-referrer",
       "cache-control": "no-store",
+      ...status === 405 ? { "allow": "GET, HEAD" } : {},
     },
   });
 }

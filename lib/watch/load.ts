@@ -65,7 +65,7 @@ class CostWindow {
 export class Load {
   #window = new CostWindow(); // of system calls
   #answers = 0;
-  #stopped = false;
+  #stop = new AbortController();
   #untraced: UntracedServer;
 
   /** Starts the untraced server, with those flags. */
@@ -84,12 +84,13 @@ export class Load {
    */
   async run(port: number, idle: number) {
     const { client, trace } = this;
+    const { signal } = this.#stop;
     this.#untraced.connect(idle);
     await client.connect(port);
-    while (!this.#stopped && client.present) {
+    while (!signal.aborted && client.present) {
       const begin = now();
       const eventsBefore = trace.eventCount;
-      if (await client.exchange()) this.#answers++;
+      if (await client.exchange(signal)) this.#answers++;
       else await pause(100);
       const caused = trace.eventCount - eventsBefore;
       const rest = 1000 * Math.max(1 / MOST_REQUESTS, caused / MOST_EVENTS);
@@ -122,7 +123,7 @@ export class Load {
   }
 
   stop() {
-    this.#stopped = true;
+    this.#stop.abort();
     this.#untraced.stop();
   }
 }
@@ -137,7 +138,7 @@ class UntracedServer {
   #window = new CostWindow(); // of CPU time, in ms
   #answers = 0;
   #exchange: Promise<void> | null = null; // the one that is not answered yet
-  #settled = false; // whether it has its idle clients, and is at rest
+  #resizing = 0; // how many calls of `resizeIdle` have not ended yet
   #stopped = false;
 
   constructor(readonly model: Model, flags: string[]) {
@@ -151,6 +152,7 @@ class UntracedServer {
 
   /** Connects the client that asks, and so many idle ones. */
   async connect(idle: number) {
+    this.#idle.wanted = idle;
     try {
       const port = await this.#server.port;
       if (this.#stopped) return;
@@ -161,17 +163,25 @@ class UntracedServer {
       }
       conn.setNoDelay();
       this.#conn = conn;
-      await this.resizeIdle(idle);
+      await this.resizeIdle(this.#idle.wanted);
     } catch { /* then nothing is measured */ }
   }
 
   async resizeIdle(idle: number) {
-    if (!this.#conn) return;
-    this.#settled = false;
-    await this.#idle.resize(idle, await this.#server.port);
+    if (!this.#conn) {
+      this.#idle.wanted = idle; // as soon as it is connected
+      return;
+    }
+    this.#resizing++;
+    await this.#idle.resize(idle, this.#conn.remoteAddr.port);
     await this.#rest();
     this.#window.clear();
-    this.#settled = true;
+    this.#resizing--;
+  }
+
+  /** Whether it has its idle clients, and is at rest. */
+  get #settled(): boolean {
+    return this.#conn !== null && this.#resizing === 0;
   }
 
   /** Waits until the server hardly works: its threads take time to start. */

@@ -9,7 +9,7 @@ const CHECK_INTERVAL = 10;
 
 /**
  * Has A and B leave, connect anew and play the scene at each model; resolves when
- * all have left again, or soon after an abort.
+ * all have left again. After an abort it does nothing more with them.
  */
 export async function playScene(
   models: RunningModel[],
@@ -46,6 +46,7 @@ export async function playScene(
     if (signal.aborted) return;
     const { clients, model, port } = running;
     await clients.A.connect(port); // first, also in the kernel's queue
+    if (signal.aborted) return;
     await clients.B.connect(port);
     waits[model.script] = {};
     await Promise.all(CLIENT_IDS.map((id) => play(running, id)));

@@ -60,6 +60,7 @@ export class RunningModel {
     const server = startServer(this.model, { onEvent }, this.#flags);
     this.#trace = trace;
     this.#server = server;
+    this.#idle = new IdleClients();
     server.failed.catch((error: Error) => {
       this.status = this.status === "running" ? "ended" : "failed";
       this.#reason = printable(error.message);
@@ -108,19 +109,18 @@ export class RunningModel {
     if (this.status !== "running") return;
     this.#resizing++;
     await this.#idle.resize(count, this.port);
-    await this.#load?.resizeIdle(count);
+    await this.#load?.resizeIdle(this.#idle.wanted);
     this.#resizing--;
   }
 
   /** Client A asks without pause, until `stopLoad`. */
-  async startLoad(idle: number) {
+  async startLoad() {
     if (this.#load || this.status !== "running") return;
     const { A } = this.clients;
     const load = new Load(this.model, this.#flags, A, this.#trace);
     this.#load = load;
-    await load.run(this.port, idle);
+    await load.run(this.port, this.#idle.wanted);
     if (this.#load === load) this.stopLoad(); // A is gone
-    else if (!this.#load) A.rest(); // its last answer came after the end
   }
 
   /** The untraced server is asked without pause for so many ms. */

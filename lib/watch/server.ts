@@ -36,7 +36,10 @@ export class WatchServer {
   #updating: ReturnType<typeof setInterval> | undefined;
   #descriptors = descriptorLimit();
   #idle = 0; // how many idle clients each model is to have
-  #load = false;
+  // What is going on, for as long as it is not aborted. Each has a controller of
+  // its own: what was aborted does not go on when the next one begins.
+  #resizing = new AbortController();
+  #load: AbortController | null = null;
   #scene: AbortController | null = null;
 
   /** Starts all models. `beat`: seconds from one event of the scene to the next. */
@@ -45,7 +48,14 @@ export class WatchServer {
     this.models = models.map((model) =>
       new RunningModel(model, this.#settings)
     );
-    for (const model of this.models) model.start();
+    for (const model of this.models) this.#start(model);
+  }
+
+  /** Starts a model; it gets what the others have. */
+  async #start(model: RunningModel) {
+    await model.start();
+    if (this.#load) model.startLoad();
+    await model.resizeIdle(this.#idle);
   }
 
   /** Answers a request; `port` is the one that the page has been served at. */
@@ -54,15 +64,21 @@ export class WatchServer {
     if (!isFromOwnPage(request, port)) {
       return respond(403, "this page is for this machine only\n", host);
     }
-    const { pathname } = new URL(request.url);
-    if (isWebSocket(request)) {
-      if (pathname !== "/live") return respond(404, "not here\n", host);
-      return this.#openPage(request);
-    }
+    const url = URL.parse(request.url);
+    if (!url) return respond(400, "that is no URL\n", host);
+    const { pathname } = url;
     if (request.method !== "GET" && request.method !== "HEAD") {
       return respond(405, "GET or HEAD\n", host);
     }
-    return await serveFile(pathname, this.#scripts(), host);
+    if (!isWebSocket(request)) {
+      return await serveFile(pathname, this.#scripts(), host);
+    }
+    if (pathname !== "/live") return respond(404, "not here\n", host);
+    try {
+      return this.#openPage(request);
+    } catch (error) { // a header is missing, or wrong
+      return respond(400, `${(error as Error).message}\n`, host);
+    }
   }
 
   #scripts(): string[] {
@@ -134,7 +150,7 @@ export class WatchServer {
         most: this.#mostIdle(),
         descriptors: this.#descriptors,
       },
-      load: this.#load,
+      load: this.#load !== null,
       autoAnswer: this.#settings.autoAnswer,
       scene: this.#scene !== null,
     });
@@ -176,7 +192,7 @@ export class WatchServer {
         const { script } = command;
         const model = this.#find(script);
         if (model.status !== "ended") return `${script} has not ended`;
-        model.start().then(() => model.resizeIdle(this.#idle));
+        this.#start(model);
         return;
       }
       case "open":
@@ -193,7 +209,7 @@ export class WatchServer {
   }
 
   #connect(id: ClientId): string | undefined {
-    this.#scene?.abort();
+    this.#abortScene();
     const models = this.#running().filter(({ clients }) =>
       !clients[id].present
     );
@@ -202,7 +218,7 @@ export class WatchServer {
   }
 
   #ask(id: ClientId): string | undefined {
-    this.#scene?.abort();
+    this.#abortScene();
     if (!this.#running().some(({ clients }) => clients[id].present)) {
       return `${id} is not connected`;
     }
@@ -211,13 +227,13 @@ export class WatchServer {
   }
 
   #leave(id: ClientId) {
-    this.#scene?.abort();
+    this.#abortScene();
     if (id === "A") this.#stopLoad();
     for (const { clients } of this.models) clients[id].leave();
   }
 
   async #playScene() {
-    this.#scene?.abort();
+    this.#abortScene();
     this.#stopLoad();
     const scene = new AbortController();
     this.#scene = scene;
@@ -226,8 +242,14 @@ export class WatchServer {
       this.#settings,
       scene.signal,
     );
-    if (this.#scene === scene) this.#scene = null;
-    if (!scene.signal.aborted) this.#broadcast(result);
+    if (scene.signal.aborted) return;
+    this.#scene = null;
+    this.#broadcast(result);
+  }
+
+  #abortScene() {
+    this.#scene?.abort();
+    this.#scene = null;
   }
 
   // ------------------------------------------------------------- idle clients
@@ -247,30 +269,39 @@ export class WatchServer {
         `this script may have ${this.#descriptors} descriptors`;
     }
     this.#idle = count;
-    this.#resizeAll(count);
+    this.#resizing.abort();
+    this.#resizing = new AbortController();
+    this.#resizeAll(count, this.#resizing.signal);
   }
 
   /** One model after the other; last those that start a thread for each client. */
-  async #resizeAll(count: number) {
+  async #resizeAll(count: number, signal: AbortSignal) {
     const slow = ({ model }: RunningModel) => Number(!!model.threadPerClient);
     const models = this.#running().sort((a, b) => slow(a) - slow(b));
     for (const model of models) {
-      if (count === this.#idle) await model.resizeIdle(count);
+      if (signal.aborted) return;
+      await model.resizeIdle(count);
     }
   }
 
   // --------------------------------------------------------------------- load
 
-  async #startLoad() {
+  #startLoad() {
     if (this.#load) return;
-    this.#scene?.abort();
-    this.#load = true;
-    for (const model of this.models) model.startLoad(this.#idle);
-    // One after the other, so that none measures the others; and with rests, for
-    // the browser is on this machine, too.
-    while (this.#load) {
+    this.#abortScene();
+    this.#load = new AbortController();
+    for (const model of this.models) model.startLoad();
+    this.#measureAll(this.#load.signal);
+  }
+
+  /**
+   * One model after the other, so that none measures the others; and with rests,
+   * for the browser is on this machine, too.
+   */
+  async #measureAll(signal: AbortSignal) {
+    while (!signal.aborted) {
       for (const model of this.models) {
-        if (!this.#load) return;
+        if (signal.aborted) return;
         await model.measure(MEASURE);
         await pause(REST);
       }
@@ -278,7 +309,8 @@ export class WatchServer {
   }
 
   #stopLoad() {
-    this.#load = false;
+    this.#load?.abort();
+    this.#load = null;
     for (const model of this.models) model.stopLoad();
   }
 }

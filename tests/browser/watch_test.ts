@@ -38,9 +38,9 @@ async function until(
   selector: string,
   pattern: RegExp,
 ) {
-  const end = Date.now() + TIMEOUT;
+  const end = performance.now() + TIMEOUT;
   let last = "";
-  while (Date.now() < end) {
+  while (performance.now() < end) {
     last = await text(page, script, selector);
     if (pattern.test(last)) return;
     await pause(20);
@@ -135,6 +135,21 @@ Deno.test({
       );
     });
 
+    await test.step("a key that is held down is a button pressed once", async () => {
+      await page.keyboard.down("1"); // A connects
+      await until(page, "select.ts", A, /^A connected$/);
+      await page.keyboard.down("1"); // the keyboard repeats it
+      await page.keyboard.up("1");
+      await page.keyboard.press("2"); // A asks
+      await until(page, "select.ts", A, /^A answered/);
+      assert(
+        !(await page.$eval("#notice", (line) => line.textContent))
+          ?.includes("connected already"),
+      );
+      await page.keyboard.press("3"); // A leaves
+      await until(page, "select.ts", A, /^A not here$/);
+    });
+
     await test.step("the code, with the line of the call marked", async () => {
       await press(page, "select.ts");
       const marked = () =>
@@ -145,6 +160,13 @@ Deno.test({
         line.includes("select(nf")
       );
       assertEquals(await marked(), line);
+      const scrolled = () => page.$eval("#lines", (list) => list.scrollTop);
+      const position = await scrolled();
+      assert(position > 0, "the call is not in sight");
+      await page.keyboard.press("Escape");
+      await press(page, "select.ts");
+      await page.waitForSelector("#lines [aria-current]");
+      assertEquals(await scrolled(), position);
       await press(page, "A connect");
       await page.waitForFunction(() =>
         /accept4\(\d+ → \d+\)/.test(

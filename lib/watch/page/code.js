@@ -57,6 +57,7 @@ async function openCode(opened, openedButton) {
   rows = sourceRows(source);
   list.replaceChildren(...rows);
   list.scrollTop = 0;
+  followedLine = -1;
   showPositions();
 }
 

@@ -26,6 +26,10 @@ import {
 
 /** @import { Command } from "../messages.ts" */
 
+/** Keys that go on for as long as they are held down. The others do something once,
+ * as a button does. */
+const REPEATING_KEYS = ["-", "+", "ArrowLeft", "ArrowRight", ",", "."];
+
 /** What the buttons do that have no command, by their ids.
  * @type {Record<string, () => void>} */
 const ACTIONS = {
@@ -96,6 +100,7 @@ function pressKey(event) {
   const usesKeys = 'input[type="text"], input[type="radio"], #lines, #calls';
   if (target.matches(usesKeys) && key !== "Escape") return;
   const shortcut = key === "=" ? "+" : key; // the same key without Shift
+  if (event.repeat && !REPEATING_KEYS.includes(shortcut)) return;
   const button = /** @type {HTMLElement | undefined} */ (
     [...document.querySelectorAll("[aria-keyshortcuts]")].find((found) =>
       found.getAttribute("aria-keyshortcuts")?.toLowerCase() ===

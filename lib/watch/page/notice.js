@@ -42,7 +42,7 @@ export function clearNotice() {
  * @param {ClientId} client */
 export function summarizeAnswers(client) {
   clearTimeout(summarizing);
-  const end = Date.now() + FIRST_SUMMARY + SHOWN;
+  const end = performance.now() + FIRST_SUMMARY + SHOWN;
   const summarize = () => {
     const models = latest.update?.models ?? {};
     /** @param {string} status */
@@ -56,7 +56,7 @@ export function summarizeAnswers(client) {
     const { language } = settings;
     const text = describeAnswers({ client, answered, waiting }, language);
     showNotice(text, { isSummary: true });
-    if (waiting.length && Date.now() < end) {
+    if (waiting.length && performance.now() < end) {
       summarizing = setTimeout(summarize, SUMMARY_INTERVAL);
     }
   };
