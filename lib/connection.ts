@@ -36,8 +36,9 @@ export function reset(conn: Deno.TcpConn) {
     if (portOf(getpeername, fd) !== conn.remoteAddr.port) continue;
     // A connect to an address of the family AF_UNSPEC, which is 0, dissolves the
     // connection at once. See connect(2).
-    libc.connect(fd, new Uint8Array(16), 16);
+    const dissolved = libc.connect(fd, new Uint8Array(16), 16) === 0;
     conn.close();
+    if (!dissolved) throw new Error("the connection cannot be reset");
     return;
   }
   throw new Error("the connection has no descriptor");
