@@ -42,10 +42,13 @@ const F_SETOWN = 8;
 const O_NONBLOCK = 0o4000;
 const O_ASYNC = 0o20000;
 
-/** From now on the kernel sends SIGIO to this process for that descriptor. */
+/**
+ * From now on the kernel sends SIGIO to this process for that descriptor; -1 if
+ * it has no memory for that.
+ */
 function watch(fd: number) {
-  checked("fcntl", fcntl(fd, F_SETOWN, Deno.pid));
-  return fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC); // this takes memory
+  if (fcntl(fd, F_SETOWN, Deno.pid) === -1) return -1;
+  return fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
 }
 
 const listener = descriptor(listen(options));
