@@ -89,6 +89,10 @@ const waits: [script: string, args: string[], calls: string, error: string][] =
   [
     ["select.ts", [], "pselect6|select", "EINTR"],
     ["poll.ts", [], "p?poll", "EINTR"],
+    ["poll.ts", [], "recvfrom", "EAGAIN"], // ready, they say, and it is not
+    ["select.ts", [], "recvfrom", "EAGAIN"],
+    ["epoll.ts", [], "recvfrom", "EAGAIN"],
+    ["epoll_http.ts", [], "recvfrom", "EAGAIN"],
     ["epoll.ts", [], "epoll_p?wait", "EINTR"],
     ["epoll.ts", ["--edge"], "epoll_p?wait", "EINTR"],
     ["epoll_http.ts", [], "epoll_p?wait", "EINTR"],
@@ -130,7 +134,12 @@ else {
         script,
         http ? args : [...args, "--echo"],
       );
-      await using _ = await inject(server, { calls, error, when: "1+2" });
+      await using _ = await inject(server, {
+        calls,
+        error,
+        when: "1+2",
+        thread: script === "threads.ts" ? undefined : `${server.pid}`,
+      });
       for (const visit of ["first", "second"]) {
         using conn = await connect(server.port);
         for (let i = 0; i < 3; i++) {
