@@ -222,6 +222,17 @@ else {
     });
   }
 
+  test("nonblocking.ts: does not stay away from a client to whom the rest is sent", async () => {
+    await using server = await start("nonblocking.ts", ["--buffer", "4"]);
+    await server.until("waiting");
+    const thread = `${server.pid}`;
+    const fault = { calls: "sendto", error: "EAGAIN", thread };
+    await using _ = await inject(server, fault);
+    using conn = await connect(server.port);
+    await send(conn, "one.two.");
+    assertMatch(await server.until(": two."), /: one\.\n.*: two\.\n/);
+  });
+
   for (const script of ["epoll.ts", "epoll_http.ts"]) {
     test(`${script}: a client that epoll has no room for is told so, and the next one is served`, async () => {
       await using server = await start(script);
