@@ -29,6 +29,10 @@ const waits: [script: string, args: string[], calls: string, error: string][] =
   [
     ["select.ts", [], "pselect6|select", "EINTR"],
     ["poll.ts", [], "p?poll", "EINTR"],
+    ["poll.ts", [], "recvfrom", "EAGAIN"], // ready, they say, and it is not
+    ["select.ts", [], "recvfrom", "EAGAIN"],
+    ["epoll.ts", [], "recvfrom", "EAGAIN"],
+    ["epoll_http.ts", [], "recvfrom", "EAGAIN"],
     ["epoll.ts", [], "epoll_p?wait", "EINTR"],
     ["epoll.ts", ["--edge"], "epoll_p?wait", "EINTR"],
     ["epoll_http.ts", [], "epoll_p?wait", "EINTR"],
@@ -70,7 +74,12 @@ else {
         script,
         http ? args : [...args, "--echo"],
       );
-      await using _ = await inject(server, { calls, error, when: "1+2" });
+      await using _ = await inject(server, {
+        calls,
+        error,
+        when: "1+2",
+        thread: script === "threads.ts" ? undefined : `${server.pid}`,
+      });
       for (const visit of ["first", "second"]) {
         using conn = await connect(server.port);
         for (let i = 0; i < 3; i++) {
@@ -157,6 +166,17 @@ else {
       );
     });
   }
+
+  test("nonblocking.ts: does not stay away from a client to whom the rest is sent", async () => {
+    await using server = await start("nonblocking.ts", ["--buffer", "4"]);
+    await server.until("waiting");
+    const thread = `${server.pid}`;
+    const fault = { calls: "sendto", error: "EAGAIN", thread };
+    await using _ = await inject(server, fault);
+    using conn = await connect(server.port);
+    await send(conn, "one.two.");
+    assertMatch(await server.until(": two."), /: one\.\n.*: two\.\n/);
+  });
 
   for (const script of ["epoll.ts", "epoll_http.ts"]) {
     test(`${script}: a client that epoll has no room for is told so, and the next one is served`, async () => {

@@ -191,16 +191,19 @@ export function memory(pid: number): number {
 
 /**
  * Whether a process sleeps while no client sends anything: whether there is a
- * third of a second of which it uses less than half. A loop that spins uses all
- * of it; another process may have something to finish before it sleeps.
+ * third of a second of which it uses less than half, and in which it wakes at
+ * most once in 6 ms. A loop that spins uses all of it, and one that naps and looks
+ * again wakes; another process may have something to finish before it sleeps.
  */
 export async function sleeps(pid: number): Promise<boolean> {
   for (let looks = 0; looks < 10; looks++) {
     const from = performance.now();
     const before = busyTime(pid);
+    const asleep = naps(pid);
     await pause(300);
     const used = busyTime(pid) - before;
-    if (used < (performance.now() - from) / 2) return true;
+    const time = performance.now() - from;
+    if (used < time / 2 && naps(pid) - asleep < time / 6) return true;
   }
   return false;
 }
@@ -220,6 +223,12 @@ function busyTime(pid: number): number {
     } catch { /* the thread has ended */ }
   }
   return nanoseconds / 1e6;
+}
+
+/** How often the main thread of a process has gone to sleep. */
+function naps(pid: number): number {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)![1]);
 }
 
 /** Resolves after so many ms, or ten times as many where Deno is emulated. */

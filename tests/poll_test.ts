@@ -1,6 +1,13 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { fills, greet, HELLO, serves, test } from "./server_tests.ts";
-import { connect, eventually, exchange, start } from "./harness.ts";
+import {
+  connect,
+  deno,
+  eventually,
+  exchange,
+  sleeps,
+  start,
+} from "./harness.ts";
 
 serves("poll.ts");
 fills("poll.ts", greet);
@@ -26,4 +33,17 @@ test("poll.ts: more clients than an fd_set holds, coming and going", async () =>
   for (let i = 0; i < 10; i++) conns.push(await connect(server.port));
   assertEquals(new Set(await talk()), new Set([HELLO]));
   for (const conn of conns) conn.close();
+});
+
+test("poll.ts: where descriptors are taken, nothing else is waited for", async () => {
+  await using server = await start(
+    "poll.ts",
+    [],
+    (command) =>
+      `exec '${deno}' run -A tests/exec_with.ts descriptors 200 ${command}`,
+  );
+  await server.end(); // stdin hangs up
+  using conn = await connect(server.port);
+  assertEquals(await exchange(conn, "hi\n"), HELLO);
+  assert(await sleeps(server.pid), "it spins");
 });

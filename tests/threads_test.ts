@@ -55,6 +55,30 @@ test("threads.ts: no more threads than --threads allows", async () => {
   assert(server.output().includes("disconnected: every thread is taken (2)"));
 });
 
+test("threads.ts: no more threads than there are descriptors for", async () => {
+  await using server = await start(
+    "threads.ts",
+    [],
+    (command) => `ulimit -n 64; exec ${command}`,
+  );
+  const conns: Deno.Conn[] = [];
+  let refusal = "";
+  while (!refusal) {
+    const conn = await connect(server.port);
+    conns.push(conn);
+    const answer = await soon(exchange(conn, "hi\n"), "it is left alone");
+    if (answer !== HELLO) refusal = answer;
+    assert(conns.length < 64, "more clients than descriptors");
+  }
+  assertEquals(refusal, `every thread is taken (${conns.length - 1})\n`);
+  conns.pop()!.close();
+  for (const conn of conns) {
+    assertEquals(await exchange(conn, "still there?"), HELLO);
+    conn.close();
+  }
+  await server.until("threads: 0\n");
+});
+
 test("threads.ts: lines of several threads do not mix", async () => {
   await using server = await start("threads.ts");
   const letters = ["x", "y", "z"];
