@@ -345,6 +345,9 @@ test("epoll_http.ts: a client that waits for 100 Continue gets it, if it has a b
   assertEquals((await response(conn)).status, 100);
   await send(conn, "abc");
   assertEquals((await response(conn)).body, "abc");
+  // The next request does not expect it.
+  await send(conn, post("Content-Length: 3", "def"));
+  assertEquals((await response(conn)).body, "def");
   await send(conn, post("Expect: 100-continue\r\nContent-Length: 0"));
   assertEquals((await response(conn)).status, 200);
 });
