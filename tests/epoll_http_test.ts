@@ -86,16 +86,23 @@ test("epoll_http.ts: fetch and a request typed into client.ts get the page", asy
 });
 
 test("epoll_http.ts: a connection that stays open: new dates, and HTTP/1.0 is told", async () => {
-  await using server = await up("--quiet");
+  await using server = await up("--echo", "--quiet");
   using conn = await connect(server.port);
-  const date = async () => {
-    await send(conn, GET);
-    const { head } = await response(conn);
-    return Date.parse(/^Date: (.*)\r$/m.exec(head)![1]);
+  const requests = [GET, post("Content-Length: 3", "abc")];
+  const dates = async () => {
+    const dates: number[] = [];
+    for (const request of requests) {
+      await send(conn, request);
+      const { head } = await response(conn);
+      dates.push(Date.parse(/^Date: (.*)\r$/m.exec(head)![1]));
+    }
+    return dates;
   };
-  const first = await date();
+  const first = await dates();
   await pause(1100);
-  assert(await date() > first, "the date stays");
+  for (const [i, date] of (await dates()).entries()) {
+    assert(date > first[i], `the date stays: ${requests[i]}`);
+  }
   await send(conn, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
   const { head } = await response(conn);
   assertStringIncludes(head, "\r\nConnection: keep-alive\r\n");
@@ -247,9 +254,9 @@ test("epoll_http.ts: a body that was answered takes no memory from others", asyn
     }
   }
   // Nor does one that was refused in the middle.
-  const size = 400_000;
+  const size = 300_000;
   const bad = `${size.toString(16)}\r\n${"x".repeat(size)}oops`;
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < 4; i++) {
     const conn = await connect(server.port);
     conns.push(conn);
     await send(conn, chunked(bad));
@@ -310,8 +317,11 @@ test("epoll_http.ts: --echo answers with the body, sent with a length or in chun
   assertEquals((await response(conn)).body, "食堂");
   await send(conn, chunked("3;x\r\n食\r\n3\r\n堂\r\n0\r\nX: y\r\n\r\n"));
   assertEquals((await response(conn)).body, "食堂");
-  await send(conn, post("Content-Length: 0"));
-  assertEquals((await response(conn)).body, "");
+  for (const empty of [post("Content-Length: 0"), chunked("0\r\n\r\n")]) {
+    await send(conn, empty);
+    const { status, body } = await response(conn);
+    assertEquals({ status, body }, { status: 200, body: "" });
+  }
   await send(conn, post("Content-Length: 3", "abc").replace("POST", "GET"));
   assertEquals((await response(conn)).body, "abc");
   await talk(conn);
@@ -335,6 +345,9 @@ test("epoll_http.ts: a client that waits for 100 Continue gets it, if it has a b
   assertEquals((await response(conn)).status, 100);
   await send(conn, "abc");
   assertEquals((await response(conn)).body, "abc");
+  // The next request does not expect it.
+  await send(conn, post("Content-Length: 3", "def"));
+  assertEquals((await response(conn)).body, "def");
   await send(conn, post("Expect: 100-continue\r\nContent-Length: 0"));
   assertEquals((await response(conn)).status, 200);
 });
@@ -513,14 +526,26 @@ test("epoll_http.ts: slow and silent clients time out, busy ones do not", async 
   const large = post("Content-Length: 1000000", "x".repeat(1e6)).repeat(40);
   const flood = new TextEncoder().encode(large); // before a client waits: 40 MB
   await using server = await up("--timeout", "1", "--echo", "--quiet");
-  const late = async (...parts: string[]) => {
+  /** Sends these parts, and no more; they are to get these status codes. */
+  const late = async (
+    expected: number[],
+    parts: string[],
+    tries = 0,
+  ): Promise<void> => {
+    const start = performance.now();
     using conn = await connect(server.port);
     const answer = rest(conn);
+    let sent = 0;
     for (const part of parts) {
       await send(conn, part).catch(() => {}); // its time may be over
+      sent = performance.now() - start;
       await pause(200);
     }
-    return codes(await answer);
+    const statuses = codes(await answer.catch(() => ""));
+    if (`${statuses}` === `${expected}`) return;
+    const busy = sent > 850 && tries < 20; // a busy machine: it was too late
+    assert(busy, `${statuses} to ${JSON.stringify(parts)}`);
+    return late(expected, parts, tries + 1);
   };
   /** Sends a byte now and then, until the server hangs up. */
   const dribbling = async () => {
@@ -536,7 +561,7 @@ test("epoll_http.ts: slow and silent clients time out, busy ones do not", async 
       await send(conn, "x").catch(() => {});
       await pause(200);
     }
-    return codes(await answer);
+    assertEquals(codes(await answer), [408]);
   };
   /** Three requests, with less than the timeout between two of them. */
   const asking = async (tries = 0): Promise<void> => {
@@ -556,46 +581,47 @@ test("epoll_http.ts: slow and silent clients time out, busy ones do not", async 
       await pause(600);
     }
   };
-  const [silent, head, second, body, chunks, kept, stray, unread, slow] =
-    await Promise.all([
-      late(),
-      late("GET / HTTP/1.1\r\n"),
-      late(GET, "GET / HTTP/1.1\r\n"),
-      late(post("Content-Length: 10", "abc")),
-      late(chunked("5\r\nabc")),
-      late(GET),
-      late(GET, "\r\n"),
-      (async () => {
-        using conn = await connect(server.port);
-        await send(conn, flood).catch(() => {});
-        return await rest(conn).catch(() => "").then((text) =>
-          text.length < 39e6
-        );
-      })(),
-      dribbling(), // a byte does not renew the timeout
-      asking(), // a request does
-    ]);
-  assertEquals(silent, [408]);
-  assertEquals(head, [408]);
-  assertEquals(second, [200, 408]);
-  assertEquals(body, [408]);
-  assertEquals(chunks, [408]);
-  assertEquals(stray, [200]); // an empty line is no request
-  assertEquals(kept, [200]); // and no 408 to a client that asks for nothing
-  assert(unread, "a client that does not read was waited for");
-  assertEquals(slow, [408]);
+  /** Does not read: is not waited for. */
+  const unread = async () => {
+    using conn = await connect(server.port);
+    await send(conn, flood).catch(() => {});
+    const text = await rest(conn).catch(() => "");
+    assert(text.length < 39e6, "a client that does not read was waited for");
+  };
+  await Promise.all([
+    late([408], []),
+    late([408], ["GET / HTTP/1.1\r\n"]),
+    late([200, 408], [GET, "GET / HTTP/1.1\r\n"]),
+    late([408], [post("Content-Length: 10", "abc")]),
+    late([408], [chunked("5\r\nabc")]),
+    late([200], [GET]), // and no 408 to a client that asks for nothing
+    late([200], [GET, "\r\n"]), // an empty line is no request
+    unread(),
+    dribbling(), // a byte does not renew the timeout
+    asking(), // a request does
+  ]);
 });
 
 test("epoll_http.ts: a client that was told to leave has two seconds, also with a short --timeout", async () => {
   await using server = await up("--timeout", "1", "--quiet");
   const before = sockets(server.pid);
-  using conn = await connect(server.port);
-  const from = performance.now();
-  await send(conn, GET.replace("\r\n", "\r\nConnection: close\r\n"));
-  assertEquals(codes(await rest(conn)), [200]);
-  await eventually(() => sockets(server.pid) === before, "it stays");
-  const ms = performance.now() - from;
-  assert(ms > 1900, `closed after ${ms} ms`);
+  /** For how many ms a client is connected that gets this response. */
+  const stay = async (request: string, status: number): Promise<number> => {
+    const start = performance.now();
+    using conn = await connect(server.port);
+    await send(conn, request);
+    const [code] = codes(await rest(conn));
+    // On a busy machine, a whole request may come too late.
+    if (code !== status && code === 408) return stay(request, status);
+    assertEquals(code, status);
+    await eventually(() => sockets(server.pid) === before, "it stays");
+    return performance.now() - start;
+  };
+  const last = GET.replace("\r\n", "\r\nConnection: close\r\n");
+  const answered = await stay(last, 200);
+  assert(answered > 1900, `closed after ${answered} ms`);
+  const timedOut = await stay("GET", 408);
+  assert(timedOut > 2900, `closed after ${timedOut} ms`);
 });
 
 const libc = Deno.dlopen("libc.so.6", {
