@@ -89,7 +89,7 @@ test("threads.ts: no more threads than there are descriptors for", async () => {
 
 test("threads.ts: lines of several threads do not mix", async () => {
   await using server = await start("threads.ts", ["--buffer", "3000"]);
-  const letters = ["x", "y", "z"];
+  const letters = ["X", "Y", "Z"];
   const conns: Deno.TcpConn[] = [];
   for (const letter of letters) {
     const conn = await connect(server.port);
@@ -104,9 +104,9 @@ test("threads.ts: lines of several threads do not mix", async () => {
   }));
   await server.until(/(disconnected[^]*){3}/);
   const lines = server.output().split("\n");
-  const shown = lines.filter((line) => /[xyz]/.test(line));
-  const mixed = shown.filter((line) => !/^[\d.:]+: (x+|y+|z+)$/.test(line));
+  const shown = lines.filter((line) => /[XYZ]/.test(line));
+  const mixed = shown.filter((line) => !/^[\d.:]+: (X+|Y+|Z+)$/.test(line));
   assertEquals(mixed, []);
-  assertEquals(shown.join("").match(/[xyz]/g)?.length, 3_000_003);
+  assertEquals(shown.join("").match(/[XYZ]/g)?.length, 3_000_003);
   for (const conn of conns) conn.close();
 });
