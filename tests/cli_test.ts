@@ -94,6 +94,11 @@ for (
   });
 }
 
+test("an argument that is no flag cannot drive the terminal", async () => {
+  const { output } = await result("select.ts", ["--\x1b[2J"]);
+  assertEquals(output, 'unknown argument "--\\u{1b}[2J"; see --help\n');
+});
+
 test("bad usage ends with status 2 also where stderr is full", async () => {
   const full = (command: string) => `exec ${command} 2>/dev/full`;
   const { code } = await result("poll.ts", ["--bogus"], full);

@@ -8,6 +8,7 @@ import {
   eventually,
   exchange,
   exists,
+  pause,
   reset,
   rest,
   run,
@@ -63,6 +64,28 @@ const servers: [script: string, args: string[]][] = [
   ["signal.ts", ["--interval", "0.02"]],
   ["async.ts", []],
 ];
+
+test("epoll.ts: as long as it refuses clients, it says so every five seconds, and how many", async () => {
+  await using server = await start(
+    "epoll.ts",
+    ["--quiet"],
+    (command) => `ulimit -n 40; exec ${command}`,
+  );
+  const conns: Deno.Conn[] = [];
+  const warnings = () => server.output().match(/cannot accept/g)?.length ?? 0;
+  const line = /cannot accept: .*, (\d+) so far; said every 5 s at most\n/g;
+  while (warnings() < 2) {
+    conns.push(await connect(server.port));
+    await pause(50);
+    assert(conns.length < 5000, server.output());
+  }
+  await server.until(/( so far.*\n[^]*){2}/);
+  const counts = [...server.output().matchAll(line)].map(([, n]) => Number(n));
+  assertEquals(counts[0], 1);
+  assert(counts[1] > 1, server.output());
+  assert(counts[1] < conns.length, server.output());
+  for (const conn of conns) conn.close();
+});
 
 if (!await exists("strace")) Deno.test.ignore("strace is missing", () => {});
 else {

@@ -1,13 +1,6 @@
 /** Makes system calls of a server fail, by strace(1). */
-import { eventually, type Running } from "./harness.ts";
-
-/** Whether strace traces all of these threads. */
-function areTraced(pid: number, threads: string[]): boolean {
-  return threads.every((thread) => {
-    const status = readProc(`/proc/${pid}/task/${thread}/status`);
-    return !status || /^TracerPid:\t[1-9]/m.test(status);
-  });
-}
+import { startRecorded } from "../lib/recorded.ts";
+import { eventually, PATIENCE, type Running } from "./harness.ts";
 
 /** The text of a file in /proc; empty for a thread that has just ended. */
 function readProc(path: string): string {
@@ -39,26 +32,39 @@ export interface Fault {
   thread?: string;
 }
 
+/** How often a thread of a process has gone to sleep, or was stopped. */
+function naps(pid: number, thread: string): number {
+  const status = readProc(`/proc/${pid}/task/${thread}/status`);
+  return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1]);
+}
+
 /** Makes calls of a server fail from now on. @see strace(1) */
 export async function inject(
   { pid }: Running,
   fault: Fault,
 ): Promise<AsyncDisposable> {
   const { calls, error, when = "1", thread } = fault;
+  const target = thread ?? `${pid}`;
   const set = `/^(${calls})$`;
   const injected = `inject=${set}:error=${error}:when=${when}`;
-  const args = ["-p", thread ?? `${pid}`, "-e", `trace=${set}`, "-e", injected];
-  if (!thread) args.push("-f");
-  const output = { stdout: "null", stderr: "null" } as const;
-  const strace = new Deno.Command("strace", { args, ...output }).spawn();
-  let ended = false;
-  const end = strace.status.then(() => ended = true);
-  const threads = thread ? [thread] : threadsOf(pid);
-  await eventually(() => areTraced(pid, threads), "strace does not attach");
+  const command = ["strace", "-o", "/dev/null", "-p", target];
+  command.push("-e", `trace=${set}`, "-e", injected);
+  if (!thread) command.push("-f");
+  const before = naps(pid, target);
+  const strace = startRecorded(command, { name: "strace", patience: PATIENCE });
+  await strace.until("attached");
+  // A thread that is held in a call is stopped, and again when it makes the call
+  // once more: only then strace sees it.
+  await eventually(
+    () => !(naps(pid, target) < before + 2),
+    "strace does not stop it",
+  );
   return {
     async [Symbol.asyncDispose]() {
-      if (!ended) strace.kill("SIGINT"); // it detaches, and the server goes on
-      await end;
+      try {
+        Deno.kill(strace.pid, "SIGINT"); // it detaches, and the server goes on
+      } catch { /* it has ended with the server */ }
+      await strace.status;
     },
   };
 }

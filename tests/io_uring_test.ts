@@ -72,6 +72,20 @@ test("io_uring.ts: bytes that did not fit are sent before later ones", async () 
   }));
 });
 
+test("io_uring.ts: one request accepts all clients, however many come and go", async () => {
+  const merged = (command: string) => `exec ${command} 2>&1`;
+  const flags = ["--trace", "--quiet"];
+  await using server = await start("io_uring.ts", flags, merged);
+  for (let i = 0; i < 5; i++) {
+    using conn = await connect(server.port);
+    await exchange(conn, "hi");
+  }
+  const closed = () => server.output().match(/ close\(/g)?.length;
+  await eventually(() => closed() === 5, "not all were seen to leave");
+  const requests = server.output().match(/ACCEPT \d+(?=[,;])/g)!;
+  assertEquals(requests.length, 1, server.output());
+});
+
 /**
  * Runs the script where io_uring_setup fails with that errno; returns its status
  * and output. Containers forbid calls by a seccomp filter; it outlives execv.

@@ -133,7 +133,9 @@ test("the hint names a client that is there, from wherever the server is started
       `${origin}/select.ts`,
       [],
       (command) =>
-        `exec ${command.replace("'run'", "'run' '--config=deno.json'")}`,
+        `exec ${
+          command.replace("'run'", "'run' '--no-lock' '--config=deno.json'")
+        }`,
     );
     await remote.until(` run -A ${origin}/client.ts --port ${remote.port}\n`);
     const { stdout } = await client(remote.port, "hi\n");

@@ -17,6 +17,7 @@ import {
   send,
   sleeps,
   sockets,
+  soon,
   start,
   suite,
 } from "./harness.ts";
@@ -167,9 +168,16 @@ export function serves(script: string, args: string[] = []) {
   test(`${script}: answers that take many sends are whole, while others talk`, async () => {
     const begin = "const listener = descriptor(listen(options));";
     await using copy = await altered(script, begin, `${begin} ${SMALL}`);
-    const flags = [...args, "--echo", "--quiet"];
-    await using server = await start(copy.script, flags);
-    const sizes = [1 << 18, 1 << 18, 16];
+    const flags = [...args, "--echo", "--quiet", "--buffer"];
+    await using small = await start(copy.script, [...flags, "8192"]);
+    using alone = await connect(small.port);
+    await send(alone, pattern(1 << 16)); // all of it, and only then it reads
+    const back = await soon(receive(alone, 1 << 16), "the rest is forgotten");
+    const same = Buffer.compare(pattern(1 << 16), back) === 0;
+    assert(same, "other bytes came back");
+    // And here even a part of what one recv takes is too much for one send.
+    await using server = await start(copy.script, [...flags, "300000"]);
+    const sizes = [1 << 20, 1 << 20, 16];
     await Promise.all(sizes.map(async (size, i) => {
       using conn = await connect(server.port);
       const data = pattern(size + 4 * i);
@@ -274,6 +282,7 @@ export function talks(script: string, args: string[] = [], input = "") {
     const output = await server.until("🍜");
     assertStringIncludes(output, ": 食\n");
     assert(!output.includes("\ufffd"), output);
+    assert(!/(:\d+|client msg): \n/.test(output), output);
     await exchange(conn, "two\nlines \x1b[2J\0\x07\r\x9b\u202e");
     const bytes =
       ": two\\nlines \\u{1b}[2J\\u{0}\\u{7}\\u{d}\\u{9b}\\u{202e}\n";

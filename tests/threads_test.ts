@@ -1,6 +1,14 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { HELLO, serves, test } from "./server_tests.ts";
-import { connect, eventually, exchange, rest, soon, start } from "./harness.ts";
+import {
+  connect,
+  eventually,
+  exchange,
+  rest,
+  send,
+  soon,
+  start,
+} from "./harness.ts";
 
 serves("threads.ts");
 
@@ -80,18 +88,25 @@ test("threads.ts: no more threads than there are descriptors for", async () => {
 });
 
 test("threads.ts: lines of several threads do not mix", async () => {
-  await using server = await start("threads.ts");
-  const letters = ["x", "y", "z"];
-  await Promise.all(letters.map(async (letter) => {
-    using conn = await connect(server.port);
-    for (let i = 0; i < 100; i++) {
-      await exchange(conn, letter.repeat(2999) + "\n");
-    }
+  await using server = await start("threads.ts", ["--buffer", "3000"]);
+  const letters = ["X", "Y", "Z"];
+  const conns: Deno.TcpConn[] = [];
+  for (const letter of letters) {
+    const conn = await connect(server.port);
+    await exchange(conn, letter); // its thread runs
+    conns.push(conn);
+  }
+  await Promise.all(conns.map(async (conn, i) => {
+    const answers = rest(conn);
+    await send(conn, letters[i].repeat(1_000_000));
+    await conn.closeWrite();
+    await answers;
   }));
   await server.until(/(disconnected[^]*){3}/);
   const lines = server.output().split("\n");
-  for (const letter of letters) {
-    const whole = new RegExp(`^[\\d.:]+: ${letter}{2999}$`);
-    assertEquals(lines.filter((line) => whole.test(line)).length, 100);
-  }
+  const shown = lines.filter((line) => /[XYZ]/.test(line));
+  const mixed = shown.filter((line) => !/^[\d.:]+: (X+|Y+|Z+)$/.test(line));
+  assertEquals(mixed, []);
+  assertEquals(shown.join("").match(/[XYZ]/g)?.length, 3_000_003);
+  for (const conn of conns) conn.close();
 });
