@@ -20,7 +20,7 @@ fills("signal.ts", greet);
 servesCrowds("signal.ts", never);
 
 test("signal.ts: a client that comes before the first signal can is served", async () => {
-  const begin = "watch(listener);";
+  const begin = `checked("fcntl", watch(listener));`;
   const held = `Deno.stdin.readSync(new Uint8Array(1)); ${begin}`;
   await using copy = await altered("signal.ts", begin, held);
   await using server = await start(copy.script, never);
