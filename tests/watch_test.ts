@@ -4,6 +4,7 @@ import {
   connect,
   eventually,
   ioUring,
+  pause,
   receive,
   rest,
   run,
@@ -709,6 +710,28 @@ test("a model that is started again gets what the others have", async () => {
     assertEquals(page.errors, ["poll.ts has not ended"]);
     assertEquals(children(server.pid).length, 2);
   }
+});
+
+test("A connects and leaves in haste, and no connection is left", async () => {
+  await using hand = await watchInHand(true);
+  using page = new Page(hand.server);
+  await page.open();
+  for (let round = 0; round < 300; round++) {
+    page.command({ type: "connect", client: "A" });
+    if (round % 2) await pause(0); // it leaves while it connects, or just before
+    page.command({ type: "leave", client: "A" });
+    if (round % 3) await pause(1);
+  }
+  page.command({ type: "connect", client: "A" });
+  page.command({ type: "ask", client: "A" });
+  await page.until(
+    "A is answered",
+    ({ models }) => models["poll.ts"].clients.A.status === "answered",
+  );
+  await eventually(
+    () => equal(hand.present(), [1, 0]),
+    "connections are left that belong to nobody",
+  );
 });
 
 test("a scene that is broken off is over at once", async () => {

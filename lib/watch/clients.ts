@@ -20,6 +20,26 @@ function brief(text: string): string {
   return printable(text.trim()).slice(0, 120);
 }
 
+/**
+ * Connects. Rejects if the signal comes first; a connection that is made later is
+ * closed at once. Deno takes a signal, too, but can lose a connection that is made
+ * in the same moment, and blocking.ts would serve nobody else ever after.
+ */
+async function connect(
+  port: number,
+  signal: AbortSignal,
+): Promise<Deno.TcpConn> {
+  const connecting = Deno.connect({ hostname: "127.0.0.1", port });
+  const aborted = Promise.withResolvers<never>();
+  signal.addEventListener("abort", () => aborted.reject(signal.reason));
+  try {
+    return await Promise.race([connecting, aborted.promise]);
+  } catch (error) {
+    connecting.then((conn) => conn.close(), () => {});
+    throw error;
+  }
+}
+
 /** The texts that come from a connection, until the other side closes it. */
 async function* received(
   conn: Deno.TcpConn,
@@ -66,7 +86,7 @@ export class DemoClient {
     this.#become("connecting");
     let conn: Deno.TcpConn;
     try {
-      conn = await Deno.connect({ hostname: "127.0.0.1", port, signal });
+      conn = await connect(port, signal);
     } catch (error) {
       if (!signal.aborted) this.#end((error as Error).message);
       return;
@@ -194,7 +214,7 @@ export class DemoClient {
     this.#become(status);
     try {
       conn?.close();
-    } catch { /* the signal has closed it */ }
+    } catch { /* it was closed meanwhile */ }
   }
 
   #become(status: ClientStatus, time = now()) {
@@ -264,7 +284,7 @@ export class IdleClients {
   async #connect(port: number) {
     const signal = AbortSignal.timeout(CONNECT_TIMEOUT);
     try {
-      const conn = await Deno.connect({ hostname: "127.0.0.1", port, signal });
+      const conn = await connect(port, signal);
       this.#conns.add(conn);
       this.ports.add(conn.localAddr.port);
       this.#read(conn);
