@@ -13,6 +13,7 @@ import {
   memory,
   pause,
   receive,
+  reset,
   run,
   send,
   sleeps,
@@ -95,6 +96,34 @@ for (const [script, args, text, answer] of servers) {
     await server.stop();
     await Promise.all(clients);
     for (const conn of connected) conn.close();
+  });
+}
+
+// In these two, somebody else accepts: the runtime, the kernel.
+const accepts = ["async.ts", "io_uring.ts"];
+for (const [script, args, text, answer] of servers) {
+  if (accepts.includes(script)) continue;
+  test(`${script}: where clients have left, the next one gets in at once`, async () => {
+    await using server = await start(
+      script,
+      [...args, "--quiet"],
+      (command) => `ulimit -n 40; exec ${command}`,
+    );
+    const conns: Deno.TcpConn[] = [];
+    while (!server.output().includes("cannot accept")) {
+      const conn = await connect(server.port);
+      conns.push(conn);
+      await exchange(conn, text).catch(() => {}); // the last one is refused
+    }
+    Deno.kill(server.pid, "SIGSTOP");
+    for (const conn of conns.slice(0, -1)) reset(conn);
+    conns.at(-1)!.close();
+    using next = await connect(server.port);
+    await send(next, text);
+    Deno.kill(server.pid, "SIGCONT");
+    const reply = new Uint8Array(1000);
+    const n = await soon(next.read(reply), "it waits");
+    assertMatch(new TextDecoder().decode(reply.subarray(0, n ?? 0)), answer);
   });
 }
 
