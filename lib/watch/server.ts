@@ -215,6 +215,7 @@ export class WatchServer {
     );
     if (models.length === 0) return `${id} is connected already`;
     for (const { clients, port } of models) clients[id].connect(port);
+    if (id === "A" && this.#load) models.forEach((model) => model.startLoad());
   }
 
   #ask(id: ClientId): string | undefined {
