@@ -230,7 +230,10 @@ else {
   const called = "accept4|recvfrom|sendto";
   for (
     const [script, args, calls] of [
-      ...waits.slice(0, 4),
+      ["select.ts", [], "pselect6|select"],
+      ["poll.ts", [], "p?poll"],
+      ["epoll.ts", [], "epoll_p?wait"],
+      ["epoll.ts", ["--edge"], "epoll_p?wait"],
       ["threads.ts", [], called],
       ["nonblocking.ts", ["--interval", "0.02"], called],
       ["signal.ts", ["--interval", "0.02"], called],
