@@ -28,7 +28,12 @@ test("nonblocking.ts: answers at its next visit, and waits in between", async ()
 });
 
 test("nonblocking.ts: stays away only when a visit has found nothing", async () => {
-  await using server = await start("nonblocking.ts", ["--buffer", "4", "--interval", "1"]);
+  await using server = await start("nonblocking.ts", [
+    "--buffer",
+    "4",
+    "--interval",
+    "1",
+  ]);
   using talker = await connect(server.port);
   await server.until(/hello\n[^]*waiting\n/);
   // Stopped, it finds all of this at its next visit.

@@ -22,6 +22,7 @@ import {
   suite,
   unused,
 } from "./harness.ts";
+import { processState } from "../lib/proc.ts";
 import { execWith, limit, RLIMIT_FSIZE } from "./limits.ts";
 
 const test = suite("at the same time");
@@ -115,7 +116,10 @@ for (const [script, args, text, answer] of servers) {
       conns.push(conn);
       await exchange(conn, text).catch(() => {}); // the last one is refused
     }
+    assert(await sleeps(server.pid), "it spins");
     Deno.kill(server.pid, "SIGSTOP");
+    const stopped = () => processState(server.pid) === "T";
+    await eventually(stopped, "it goes on");
     for (const conn of conns.slice(0, -1)) reset(conn);
     conns.at(-1)!.close();
     using next = await connect(server.port);
