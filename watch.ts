@@ -8,6 +8,7 @@
  * Every model runs as a process of its own, with its trace. What the page shows
  * comes from that trace, and the clients are real ones.
  */
+import { requireDescriptors } from "./lib/models/model_server.ts";
 import { chosenModels } from "./lib/models/models.ts";
 import { WatchServer } from "./lib/watch/server.ts";
 import { fail, flags, PORT, printable, reason, say, warn } from "./util.ts";
@@ -31,6 +32,7 @@ for (const name of ["net", "run", "read", "ffi", "env"] as const) {
     fail("starts the servers of all models: run with -A");
   }
 }
+requireDescriptors(models.length);
 
 let watchServer: WatchServer | null = null;
 try {

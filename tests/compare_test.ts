@@ -722,6 +722,19 @@ const children = (pid: number) => {
   }
 };
 
+test("with too few descriptors, compare.ts and watch.ts say how many", async () => {
+  const few = (command: string) => `ulimit -n 30; exec ${command}`;
+  for (const script of ["compare.ts", "watch.ts"]) {
+    await using running = run(script, ["--only", "select,poll"], few);
+    assertEquals((await running.status).code, 1);
+    assertEquals(
+      running.output(),
+      `${script}: needs 68 descriptors, and may have 30; try ulimit -n 68, ` +
+        "or fewer models with --only\n",
+    );
+  }
+});
+
 test("without permission it says what it needs", async () => {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "compare.ts"],

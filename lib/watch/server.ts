@@ -1,5 +1,6 @@
 /** The server of the page: its WebSocket, and what the commands of pages do. */
 import { type Model, models as knownModels } from "../models/models.ts";
+import { descriptorLimit } from "../proc.ts";
 import { now, pause } from "../time.ts";
 import { parseCommand } from "./parse_command.ts";
 import { isFromOwnPage, isWebSocket, respond, serveFile } from "./files.ts";
@@ -320,14 +321,4 @@ function send({ socket }: Page, message: Message) {
   if (socket.readyState !== WebSocket.OPEN) return;
   if (socket.bufferedAmount > MOST_BUFFERED) return; // it misses something then
   socket.send(JSON.stringify(message));
-}
-
-/** How many descriptors this process may have. @see proc_pid_limits(5) */
-function descriptorLimit(): number {
-  try {
-    const limits = Deno.readTextFileSync("/proc/self/limits");
-    return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? 1024);
-  } catch {
-    return 1024;
-  }
 }
