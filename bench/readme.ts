@@ -108,7 +108,7 @@ const words = {
       "40 字节",
       "4 kB",
       "管线化 16 个",
-      "每个新连接",
+      "短连接（每个请求一个）",
     ],
   },
   aboutKinds: {
@@ -120,7 +120,7 @@ const words = {
   aboutEcho: {
     en:
       "Echo: 64 connections, all busy; 16 busy ones beside idle ones; a connection each:",
-    zh: "回显，64 个连接都忙；16 个忙，旁边有空闲的；每个新连接：",
+    zh: "回显：64 个连接都活跃；16 个活跃，另有空闲连接；短连接（每个请求新建一个连接）：",
   },
   echo: {
     en: [
@@ -131,7 +131,7 @@ const words = {
       "9,900 idle",
       "a connection each",
     ],
-    zh: ["回显", "64 忙", "0 闲", "900 闲", "9,900 闲", "每个新连接"],
+    zh: ["回显", "64 忙", "0 闲", "900 闲", "9,900 闲", "短连接"],
   },
 };
 

@@ -249,7 +249,7 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
       assert(picture.includes("prefers-color-scheme: dark"));
       const said = {
         en: "asleep in recv, for the first client alone",
-        zh: "睡在 recv 里，只为第一位客户端",
+        zh: "睡在 recv 里，只等第一位客户端",
       }[language];
       assert(words.includes(said), said);
     }
@@ -270,6 +270,8 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
           lines.forEach((line) => assert(!line.includes("undefined"), line));
           const tables = lines.some((line) => /^ .*\bCPU$/.test(line));
           if (rows === Infinity) assert(tables, `no tables at ${columns}`);
+          const phases = lines.some((line) => / POSIX$/.test(line));
+          if (columns >= 120 && rows >= 50) assert(phases, lines.join("\n"));
           const named = lines.filter((line) => /^(io_uring|select)/.test(line));
           assert(named.length >= 2, lines.join("\n"));
         }
