@@ -337,6 +337,7 @@ async function measureOnce(
     pid: running.pid,
     connections: row.connections,
     close: part === "connections",
+    floods: part === "flood" ? 3 : 0,
     idle: idle(part, row),
     warm: part === "memory" ? extent.warm / 2 : extent.warm,
     seconds: part === "memory"
@@ -386,6 +387,7 @@ const members: Record<Loaded, (server: Server) => boolean> = {
   // The C server would answer all requests of one read with one response.
   pipelined: ({ protocol, name }) => protocol === "http" && name !== "c-http",
   echo: ({ protocol }) => protocol === "echo",
+  flood: ({ protocol, connections }) => protocol === "echo" && connections > 1,
   idle: ({ besideIdle }) => besideIdle,
   connections: ({ connections }) => connections > 1,
   memory: ({ connections }) => connections > 1,
@@ -412,7 +414,7 @@ const measured: Partial<Record<Part, Row[] | Start[]>> = {};
 
 function newRow(part: Part, server: Server): Row {
   const { name, label, protocol, ours, connections } = server;
-  const few = part === "idle" || part === "memory";
+  const few = part === "idle" || part === "memory" || part === "flood";
   return {
     name,
     label,

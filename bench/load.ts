@@ -22,6 +22,11 @@ export interface Plan {
   connections: number;
   /** Whether each of them is closed after one reply, and made anew. */
   close: boolean;
+  /**
+   * How many further connections flood the server: each always has so many bytes
+   * under way that the server finds some to echo.
+   */
+  floods: number;
   /** How many connections are idle after one reply: measured in this order. */
   idle: number[];
   /** For how many seconds nothing is measured, until all code is compiled. */
@@ -110,7 +115,8 @@ function stop(why: string): never {
 
 // ------------------------------------------------------------- connections
 
-const most = plan.connections + Math.max(...plan.idle);
+const mostAsking = plan.connections + Math.max(...plan.idle);
+const most = mostAsking + plan.floods; // the last slots flood
 // Each connection has a slot: an index of these four.
 const fds = new Int32Array(most);
 const sendTimes = new Float64Array(most); // of the last request
@@ -244,6 +250,28 @@ function piece(slot: number, n: number): boolean {
   return true;
 }
 
+// ------------------------------------------------------------------- floods
+
+const flood = new Uint8Array(65536); // bytes that are sent at once
+const MOST_UNDER_WAY = 2 * flood.length;
+const underWay = new Int32Array(most); // bytes sent, and not yet back
+
+/** Sends what a slot that floods has room for. */
+function pour(slot: number) {
+  while (underWay[slot] + flood.length <= MOST_UNDER_WAY) {
+    const n = sys.send(fds[slot], flood, flood.length, MSG_DONTWAIT);
+    underWay[slot] += check("send", n);
+  }
+}
+
+/** Takes back what a slot that floods was sent, and sends as much. */
+function pourAgain(slot: number) {
+  const n = sys.recv(fds[slot], flood, flood.length, MSG_DONTWAIT);
+  if (check("recv", n) === 0) stop("the server hung up on a flood");
+  underWay[slot] -= n;
+  pour(slot);
+}
+
 // ----------------------------------------------------------------- the loop
 
 const histogram = new Uint32Array(1 << 17); // µs
@@ -260,6 +288,10 @@ function drive(seconds: number) {
     if (n === 0) fail("no reply within 5 s");
     for (let i = 0; i < n; i++) {
       const slot = ready[i * WORDS + WORDS - 2];
+      if (slot >= mostAsking) {
+        pourAgain(slot);
+        continue;
+      }
       const got = sys.recv(fds[slot], inbox, inbox.byteLength, MSG_DONTWAIT);
       if (!reply(slot, got)) continue;
       now = performance.now();
@@ -335,6 +367,10 @@ function settle(from: number) {
 open(plan.connections);
 settle(0);
 for (let slot = 0; slot < slots; slot++) request(slot, performance.now());
+for (let slot = mostAsking; slot < most; slot++) {
+  connect(slot);
+  pour(slot);
+}
 drive(plan.warm);
 for (const idle of plan.idle) {
   while (slots < plan.connections + idle) {

@@ -4,7 +4,7 @@
  *
  *   cd bench && deno run -A readme.ts
  */
-import { cpu, type Results, type Row } from "./results.ts";
+import { cpu, latency, type Results, type Row } from "./results.ts";
 
 const here = (name: string) => new URL(name, import.meta.url);
 const results: Results = JSON.parse(
@@ -19,6 +19,13 @@ const day = Object.values(results.runs).map(({ date }) => date)
 function medianCost(part: string, name: string, idle = 0): number | undefined {
   const row = parts[part]?.find((row) => row.name === name);
   return row && cpu(row, idle)?.median;
+}
+
+/** The latency in µs that 99 of 100 requests did not exceed. */
+function p99(part: string, name: string): string {
+  const row = parts[part]?.find((row) => row.name === name);
+  const value = row && latency(row, "p99")?.median;
+  return value === undefined ? NONE : Math.round(value).toLocaleString("en");
 }
 
 type Language = "en" | "zh";
@@ -108,7 +115,7 @@ const words = {
       "40 字节",
       "4 kB",
       "管线化 16 个",
-      "短连接（每个请求一个）",
+      "短连接",
     ],
   },
   aboutKinds: {
@@ -119,8 +126,9 @@ const words = {
   },
   aboutEcho: {
     en:
-      "Echo: 64 connections, all busy; 16 busy ones beside idle ones; a connection each:",
-    zh: "回显：64 个连接都活跃；16 个活跃，另有空闲连接；短连接（每个请求新建一个连接）：",
+      "Echo: CPU with 64 connections, all busy; with 16 busy ones beside idle ones; with a connection each. p99: the µs within which 99 of 100 requests are answered, with the 64, and with 16 connections beside three that flood the server (each always has up to 128 kB under way):",
+    zh:
+      "回显：64 个连接都忙时的 CPU；16 个忙、旁边有空闲连接时；短连接（每个请求新建一个连接）。p99：99% 的请求在这么多微秒内得到响应；一列是那 64 个连接，一列是 16 个连接、旁边另有 3 个连接不停地灌数据（每个始终有至多 128 kB 在途）：",
   },
   echo: {
     en: [
@@ -130,8 +138,19 @@ const words = {
       "900 idle",
       "9,900 idle",
       "a connection each",
+      "p99, 64 busy",
+      "p99 beside 3 floods",
     ],
-    zh: ["回显", "64 忙", "0 闲", "900 闲", "9,900 闲", "短连接"],
+    zh: [
+      "回显",
+      "64 忙",
+      "0 闲",
+      "900 闲",
+      "9,900 闲",
+      "短连接",
+      "p99，64 忙",
+      "p99，旁边 3 个灌数据",
+    ],
   },
 };
 
@@ -185,6 +204,8 @@ function text(language: Language): string {
     us(medianCost("echo", row.name)),
     ...IDLE.map((n) => idle(row.name, n)),
     us(medianCost("connections", row.name)),
+    p99("echo", row.name),
+    p99("flood", row.name),
   ]);
   return [
     aboutMachine(language),

@@ -12,6 +12,7 @@ export const PARTS = [
   "http-options",
   "http-echo",
   "echo",
+  "flood",
   "idle",
   "connections",
   "memory",
@@ -192,10 +193,30 @@ function loadTable(rows: Row[]): string {
       spread(cpu(row)),
       times(row, floor(rows, row))?.toFixed(2),
       round(figureOf(row, (m) => m.requests / m.seconds)?.median),
-      round(figureOf(row, (m) => m.p50)?.median),
-      round(figureOf(row, (m) => m.p99)?.median),
+      round(latency(row, "p50")?.median),
+      round(latency(row, "p99")?.median),
       row.syscalls?.toFixed(2),
       percent(figureOf(row, (m) => Math.min(1, m.busy))?.median),
+      percent(figureOf(row, (m) => m.held)?.median),
+    ]),
+  );
+}
+
+/** How long a row's clients waited for an answer: which share of them, in µs. */
+export function latency(row: Row, share: "p50" | "p99"): Figure | undefined {
+  return figureOf(row, (measured) => measured[share]);
+}
+
+/** Where a part of the load is no requests, CPU a request would say nothing. */
+function latencyTable(rows: Row[]): string {
+  return table(
+    ["", "p50 µs", "p99 µs", "spread", "requests/s", "load held up"],
+    rows.map((row) => [
+      row.label,
+      round(latency(row, "p50")?.median),
+      round(latency(row, "p99")?.median),
+      spread(latency(row, "p99"), 0),
+      round(figureOf(row, (m) => m.requests / m.seconds)?.median),
       percent(figureOf(row, (m) => m.held)?.median),
     ]),
   );
@@ -281,6 +302,7 @@ const titles: Record<Part, string> = {
   "http-options": "HTTP, Chromium's head, OPTIONS",
   "http-echo": "HTTP, Chromium's head, a body of 64 bytes that is sent back",
   echo: "Echo of 64 bytes, 64 connections",
+  flood: "Echo of 64 bytes, 16 connections, beside 3 that flood: latency",
   idle: "CPU µs/request of 16 active connections beside idle ones (spread); " +
     "what each of these adds",
   connections: "Connect, one request, close; 64 at a time",
@@ -303,6 +325,7 @@ function tableOf(part: Part, { parts, start }: Results): string {
   const rows = parts[part];
   if (!rows?.length) return "";
   if (part === "idle") return idleTables(rows);
+  if (part === "flood") return latencyTable(rows);
   return part === "memory" ? memoryTable(rows) : loadTable(rows);
 }
 

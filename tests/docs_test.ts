@@ -69,7 +69,7 @@ Deno.test("READMEs: every link of our own leads somewhere", () => {
 Deno.test("READMEs: every flag is one that a script has", async () => {
   // Flags of Deno, npm, Docker, WSL and curl; and one that no --help lists.
   const others =
-    "help allow-net allow-ffi allow-read watch rm name security-opt install";
+    "help allow-net allow-ffi allow-read watch parallel rm name security-opt install";
   const known = new Set(others.split(" ").map((name) => `--${name}`));
   const scripts = [...Deno.readDirSync(root)].map(({ name }) => name)
     .filter((name) => name.endsWith(".ts") && name !== "util.ts");

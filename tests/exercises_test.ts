@@ -139,7 +139,7 @@ while (true) {
   poll: [{
     check: "sleeps while nobody says anything",
     symptom:
-      /said nothing, but in half a second the server was awake at 2\d of 25/,
+      /said nothing, but in half a second the server was awake at \d+ of 25/,
     changes: [
       [
         "POLLIN | POLLOUT, true",

@@ -241,7 +241,7 @@ export async function eventually(check: () => boolean, what: string) {
   const end = performance.now() + PATIENCE;
   while (!check()) {
     assert(performance.now() < end, what);
-    await pause(10);
+    await pause(20);
   }
 }
 
