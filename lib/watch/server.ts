@@ -59,11 +59,22 @@ export class WatchServer {
     await model.resizeIdle(this.#idle);
   }
 
-  /** Answers a request; `port` is the one that the page has been served at. */
-  async handle(request: Request, port: number): Promise<Response> {
+  /**
+   * Answers a request; `port` is the one that the page has been served at, and
+   * `allowedHost` where a tunnel has it, or "".
+   */
+  async handle(
+    request: Request,
+    port: number,
+    allowedHost: string,
+  ): Promise<Response> {
     const host = request.headers.get("host") ?? "";
-    if (!isFromOwnPage(request, port)) {
-      return respond(403, "this page is for this machine only\n", host);
+    if (!isFromOwnPage(request, port, allowedHost)) {
+      return respond(
+        403,
+        "this page is for this machine only; see --allow-host\n",
+        host,
+      );
     }
     const url = URL.parse(request.url);
     if (!url) return respond(400, "that is no URL\n", host);
