@@ -61,11 +61,16 @@ const MAX_EVENTS = 256;
 // Every thread runs this file. The main thread, which has no name, starts the
 // others: their names tell them the listener's descriptor.
 declare const self: { name: string };
-if (self.name) serve(Number(self.name.split(" ")[0]));
-else main();
+const peers = new Map<number, Peer>(); // by descriptor: those of this thread
+try {
+  if (self.name) serve(Number(self.name.split(" ")[0]));
+  else main();
+} finally { // an error: this thread ends, and the others go on
+  for (const peer of peers.values()) peer.close("its thread failed");
+}
 
 function main() {
-  prepareWorkers(import.meta.url);
+  prepareWorkers(import.meta.url, options.workers);
   const listener = descriptor(listen(options));
   for (let i = 1; i <= options.workers; i++) {
     startWorker(import.meta.url, `${listener} worker ${i}`);
@@ -83,16 +88,11 @@ function serve(listener: number) {
     return epoll_ctl(epfd, op, fd, event);
   };
   const buffer = new Uint8Array(options.buffer); // what recv fills
-  const peers = new Map<number, Peer>(); // by descriptor
-  addEventListener("error", () => { // this Worker ends: the others go on
-    for (const peer of peers.values()) peer.close("its thread failed");
-  });
   const mask = EPOLLIN | EPOLLEXCLUSIVE;
   checked("epoll_ctl", watch(listener, mask, EPOLL_CTL_ADD));
   while (true) {
     const n = epoll_wait(epfd, events, MAX_EVENTS, -1);
     if (interrupted("epoll_wait", n)) continue; // EINTR: once more
-
     const ready: number[] = []; // descriptors
     for (let i = 0; i < n; i++) ready.push(events[i * WORDS + DATA]);
     for (const fd of ready) {

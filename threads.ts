@@ -16,7 +16,6 @@ import {
   checked,
   COUNT,
   descriptor,
-  fail,
   flags,
   HELLO,
   libc,
@@ -68,7 +67,7 @@ async function main() {
   const POLLIN = 1;
   const RLIMIT_NOFILE = 7;
   const PER_THREAD = 8; // descriptors: a Worker's 6, the client's, a spare one
-  prepareWorkers(import.meta.url);
+  prepareWorkers(import.meta.url, 1);
   const listener = descriptor(listen(options));
   const pollfd = new Int32Array([listener, POLLIN]); // see poll.ts
   const rlimit = new BigUint64Array(2);
@@ -78,7 +77,6 @@ async function main() {
     checked("getrlimit", getrlimit(RLIMIT_NOFILE, rlimit));
     return Math.floor((Number(rlimit[0]) - listener) / PER_THREAD) - 1;
   }
-  if (room() < 1) fail("a Worker needs descriptors: try ulimit -n 1024");
   let threads = 0;
 
   while (true) {

@@ -1,5 +1,6 @@
 /** What scripts need that start Workers: threads which run the script again. */
 import { openLibc } from "./libc.ts";
+import { lastDescriptor } from "./listener.ts";
 import { fail, reason, warn } from "./output.ts";
 
 if ("WorkerGlobalScope" in globalThis) {
@@ -12,8 +13,17 @@ if ("WorkerGlobalScope" in globalThis) {
   Deno.exit = (status = 0) => _exit(status) as never;
 }
 
-/** Asks for the permission to read the script of that URL once more. */
-export function prepareWorkers(url: string) {
+const OF_DENO = 30; // descriptors that Deno may have without any Worker
+const OF_A_WORKER = 8;
+
+/**
+ * Ends the script where so many Workers cannot be: they need descriptors, without
+ * which Deno panics, and the permission to read the script of that URL again.
+ */
+export function prepareWorkers(url: string, workers: number) {
+  if (lastDescriptor() < OF_DENO + OF_A_WORKER * workers) {
+    fail(`too few descriptors for ${workers} Workers: try ulimit -n 1024`);
+  }
   const folder = new URL(".", url);
   if (folder.protocol !== "file:") return; // fetched, as the script was
   const read = { name: "read", path: folder } as const;
