@@ -9,8 +9,8 @@
  *
  * All who sleep get up, and all but one in vain: the thundering herd. With
  * --trace, an epoll_wait names the listener, and accept4 says EAGAIN. With
- * --exclusive the kernel wakes one: nearly always the same, who then has nearly
- * all clients. So nginx can give each a listener of its own (SO_REUSEPORT).
+ * --exclusive the kernel wakes one: always the same, if clients come one by one,
+ * who then has all. So nginx can give each a listener of its own (SO_REUSEPORT).
  *
  * A thread, a Worker of Deno's, takes 8 MB. It divides no work for one client.
  */
@@ -63,7 +63,7 @@ const MAX_EVENTS = 256;
 declare const self: { name: string };
 const peers = new Map<number, Peer>(); // by descriptor: those of this thread
 try {
-  if (self.name) serve(Number(self.name.split(" ")[0]));
+  if (self.name) serve(Number(self.name.split(" ").at(-1)));
   else main();
 } finally { // an error: this thread ends, and the others go on
   for (const peer of peers.values()) peer.close("its thread failed");
@@ -73,7 +73,7 @@ function main() {
   prepareWorkers(import.meta.url, options.workers);
   const listener = descriptor(listen(options));
   for (let i = 1; i <= options.workers; i++) {
-    startWorker(import.meta.url, `${listener} worker ${i}`);
+    startWorker(import.meta.url, `worker ${i} on ${listener}`);
   }
 }
 

@@ -19,7 +19,9 @@ servesCrowds("cores.ts", ["--workers", "2"]);
 /** How many clients each worker has accepted. */
 function accepted(server: Running): number[] {
   const counts = new Map<string, number>();
-  for (const [, worker] of server.output().matchAll(/worker (\d) has 127/g)) {
+  for (
+    const [, worker] of server.output().matchAll(/worker (\d) on \d+ has 127/g)
+  ) {
     counts.set(worker, (counts.get(worker) ?? 0) + 1);
   }
   return [...counts.values()].sort((a, b) => b - a);
@@ -42,7 +44,7 @@ test("cores.ts: every worker has clients, and wakes for some in vain", async () 
   const conns = await come(server, 60);
   assert(accepted(server).length > 1, server.output());
   const vain =
-    /(worker \d): epoll_wait\(→ (\d+) EPOLLIN\).*\n(?:(?!\1:).*\n)*.*\1: accept4\(\2 …\n(?:(?!\1:).*\n)*.*\1: accept4\(\2\) EAGAIN/;
+    /(worker \d on \d+): epoll_wait\(→ (\d+) EPOLLIN\).*\n(?:(?!\1:).*\n)*.*\1: accept4\(\2 …\n(?:(?!\1:).*\n)*.*\1: accept4\(\2\) EAGAIN/;
   await server.until(vain);
   for (const conn of conns) conn.close();
 });
@@ -70,7 +72,9 @@ test("cores.ts: a worker that fails is reported, its clients are closed, the oth
     await server.until(`${name} disconnected: its thread failed\n`);
   };
   await fail();
-  await server.until(/worker \d has ended: .*Spilled; workers left: 1\n/);
+  await server.until(
+    /worker \d on \d+ has ended: .*Spilled; workers left: 1\n/,
+  );
   for (const conn of await come(server, 5)) conn.close();
   await fail();
   assertEquals((await soon(server.status, "it goes on")).code, 1);
