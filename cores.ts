@@ -9,8 +9,8 @@
  *
  * All who sleep get up, and all but one in vain: the thundering herd. With
  * --trace, an epoll_wait names the listener, and accept4 says EAGAIN. With
- * --exclusive the kernel wakes one: always the same, if clients come one by one,
- * who then has all. So nginx can give each a listener of its own (SO_REUSEPORT).
+ * --exclusive the kernel wakes one: if clients come one by one, always the same,
+ * who then has all. So nginx can have a listener for each (SO_REUSEPORT).
  *
  * A thread, a Worker of Deno's, takes 8 MB. It divides no work for one client.
  */
