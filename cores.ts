@@ -7,9 +7,9 @@
  *
  *   deno run -A cores.ts         and in other terminals: deno run -A client.ts
  *
- * All who sleep get up, and all but one in vain: the thundering herd. With
+ * The kernel wakes all who sleep, all but one in vain: the thundering herd. With
  * --trace, an epoll_wait names the listener, and accept4 says EAGAIN. With
- * --exclusive the kernel wakes one: if clients come one by one, always the same,
+ * --exclusive it wakes one only: if clients come one by one, always the same,
  * who then has all. So nginx can have a listener for each (SO_REUSEPORT).
  *
  * A thread, a Worker of Deno's, takes 8 MB. It divides no work for one client.
