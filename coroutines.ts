@@ -65,7 +65,7 @@ const listener = descriptor(listen(options));
 const buffer = new Uint8Array(options.buffer); // what recv fills
 const coroutines = new Map<number, Generator<void>>(); // by descriptor
 
-/** Serves one client: stops at each yield, goes on when epoll names the client. */
+/** Serves one client: stops at each yield, goes on when epoll names it. */
 function* serve(peer: Peer): Generator<void> {
   try {
     while (true) {
