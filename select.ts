@@ -9,6 +9,7 @@
  */
 import {
   accept,
+  compute,
   descriptor,
   fail,
   flags,
@@ -84,6 +85,7 @@ while (true) {
     if (message === null) continue;
     if (message.length > 0) {
       peer.show(message);
+      compute(options.work);
       peer.send(options.echo ? message : HELLO);
       // While something is unsent we wait for room, and read nothing. At other
       // times we do not ask for room: there nearly always is some.

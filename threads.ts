@@ -14,15 +14,16 @@
 import {
   accept,
   checked,
+  compute,
   COUNT,
   descriptor,
-  fail,
   flags,
   HELLO,
   libc,
   listen,
   log,
   Peer,
+  prepareWorkers,
   reason,
   serverFlags,
 } from "./util.ts";
@@ -32,9 +33,7 @@ const options = flags("serves each client in a thread of its own", {
   threads: [256, "how many there may be", COUNT],
 });
 
-const { _exit, getrlimit, poll } = libc({
-  // void _exit(int status);
-  _exit: { parameters: ["i32"], result: "void" },
+const { getrlimit, poll } = libc({
   // int getrlimit(int resource, struct rlimit *rlim);
   getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout);
@@ -55,8 +54,6 @@ declare const self: {
 // Every thread runs this file. The main thread has no name; that of a Worker
 // tells it the descriptor and the address of its client.
 if (self.name) {
-  // In a Worker, Deno's own exit ends no more than that Worker.
-  Deno.exit = (status) => _exit(status!) as never;
   const [fd, name] = self.name.split(" ");
   serve(new Peer(Number(fd), name));
   self.postMessage("over");
@@ -71,11 +68,7 @@ async function main() {
   const POLLIN = 1;
   const RLIMIT_NOFILE = 7;
   const PER_THREAD = 8; // descriptors: a Worker's 6, the client's, a spare one
-  const { dirname } = import.meta; // none, where it comes from a URL
-  const read = { name: "read", path: dirname } as const;
-  if (dirname && Deno.permissions.requestSync(read).state !== "granted") {
-    fail("a Worker reads this script again: run with --allow-read too, or -A");
-  }
+  prepareWorkers(import.meta.url, 1);
   const listener = descriptor(listen(options));
   const pollfd = new Int32Array([listener, POLLIN]); // see poll.ts
   const rlimit = new BigUint64Array(2);
@@ -85,7 +78,6 @@ async function main() {
     checked("getrlimit", getrlimit(RLIMIT_NOFILE, rlimit));
     return Math.floor((Number(rlimit[0]) - listener) / PER_THREAD) - 1;
   }
-  if (room() < 1) fail("a Worker needs descriptors: try ulimit -n 1024");
   let threads = 0;
 
   while (true) {
@@ -122,6 +114,7 @@ function serve(peer: Peer) {
     if (message === null) continue; // cut short by a signal
     if (message.length === 0) break;
     peer.show(message);
+    compute(options.work);
     peer.send(options.echo ? message : HELLO);
     while (peer.unsent) peer.send(); // cut short by a signal
   }

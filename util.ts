@@ -7,12 +7,7 @@
  */
 import { certain, EMFILE, errno, openTraced } from "./lib/libc.ts";
 import { strerror, tryAgain } from "./lib/libc.ts";
-import {
-  address,
-  addrlen,
-  highestDescriptor,
-  sockaddr,
-} from "./lib/listener.ts";
+import { address, addrlen, lastDescriptor, sockaddr } from "./lib/listener.ts";
 import {
   log,
   printable,
@@ -28,6 +23,8 @@ export { checked, errno, interrupted, strerror } from "./lib/libc.ts";
 export { address, authority, descriptor, listen } from "./lib/listener.ts";
 export { fail, log, print, printable, reason, say } from "./lib/output.ts";
 export { warn, warnCannotAccept } from "./lib/output.ts";
+export { compute } from "./lib/time.ts";
+export { prepareWorkers, startWorker } from "./lib/worker.ts";
 
 /** The answer of every server, unless --echo is given. */
 export const HELLO = new TextEncoder().encode("hello sir\n");
@@ -55,7 +52,7 @@ export let lastFd = 0;
 export function libc<const S extends Deno.ForeignLibraryInterface>(types: S) {
   if (!calls) {
     calls = openCalls();
-    lastFd = highestDescriptor();
+    lastFd = lastDescriptor();
   }
   return openTraced(types);
 }

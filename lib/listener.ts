@@ -95,7 +95,7 @@ const open = () =>
   });
 
 /** The highest descriptor that this process may have. */
-export function highestDescriptor(): number {
+export function lastDescriptor(): number {
   return open().getdtablesize() - 1;
 }
 
@@ -108,7 +108,7 @@ export function descriptor({ addr }: Deno.TcpListener): number {
   const SOL_SOCKET = 1;
   const SO_ACCEPTCONN = 30;
   const accepts = new Uint32Array(1);
-  const last = highestDescriptor();
+  const last = lastDescriptor();
   for (let fd = 3; fd < last; fd++) {
     // A descriptor that is no socket leaves all this as it was.
     getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, accepts, addrlen());

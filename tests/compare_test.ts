@@ -583,10 +583,16 @@ test("--only, a picture, and models that fail", async () => {
       'console.error("poll.ts: forbidden here"); Deno.exit(1);',
     );
     const args = ["--only", "select.ts, poll,epoll_http", "--beat", "0.1"];
-    const { code, stdout, stderr } = await compare(
-      [...args, "--svg", `${dir}/picture.svg`],
-      { script: `${dir}/compare.ts`, cwd: "/" },
-    );
+    const play = () =>
+      compare(
+        [...args, "--svg", `${dir}/picture.svg`],
+        { script: `${dir}/compare.ts`, cwd: "/" },
+      );
+    let { code, stdout, stderr } = await play();
+    // If the machine is so busy that the clients are late, there may be no phases.
+    for (let i = 0; i < 4 && stdout.includes("The machine was busy"); i++) {
+      ({ code, stdout, stderr } = await play());
+    }
     const [poll, epoll, ...more] = stderr.split("\n");
     assertEquals(poll, "compare.ts: without poll.ts: forbidden here");
     assertMatch(epoll, /^compare.ts: without epoll_http.ts: Module not found/);

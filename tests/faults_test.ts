@@ -214,7 +214,11 @@ else {
           thread: `${server.pid}`,
         });
         using conn = await connect(server.port);
-        assertMatch(await soon(rest(conn), "nobody tells it"), told);
+        const text = await soon(rest(conn), "nobody tells it")
+          .catch((error) =>
+            `${error}, of a server that says: ${server.output()}`
+          );
+        assertMatch(text, told);
       }
       const { port } = server;
       await server.until("cannot accept: no space left on device (ENOSPC)");

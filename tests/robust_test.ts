@@ -265,7 +265,7 @@ test("threads.ts: too few descriptors to begin with", async () => {
   );
   const { code } = await soon(status, output());
   assertEquals(code, 1);
-  assertMatch(output(), /^threads.ts: a Worker needs descriptors: /m);
+  assertMatch(output(), /^threads.ts: too few descriptors for 1 Workers: /m);
 });
 
 for (const script of ["poll.ts", "io_uring.ts"]) {
