@@ -2,8 +2,8 @@
  * Multiplexed I/O with poll(2): one thread asks the kernel about all of its
  * descriptors at once, and sleeps until one of them is ready.
  *
- * In the canteen: you leave a number, as with select, but the list is as long
- * as you like. The server still goes through all of it each time.
+ * In the canteen: you hand in a list as long as you like, and need not write it
+ * anew; still, both of you go through all of it each time.
  *
  *   deno run -A poll.ts          and in other terminals: deno run -A client.ts
  *

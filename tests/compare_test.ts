@@ -258,7 +258,7 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
       assert(picture.includes("prefers-color-scheme: dark"));
       const said = {
         en: "asleep in recv, for the first client alone",
-        zh: "睡在 recv 里，只为第一位客户端",
+        zh: "睡在 recv 里，只等第一位客户端",
       }[language];
       assert(words.includes(said), said);
     }
@@ -279,6 +279,8 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
           lines.forEach((line) => assert(!line.includes("undefined"), line));
           const tables = lines.some((line) => /^ .*\bCPU$/.test(line));
           if (rows === Infinity) assert(tables, `no tables at ${columns}`);
+          const phases = lines.some((line) => / POSIX$/.test(line));
+          if (columns >= 120 && rows >= 50) assert(phases, lines.join("\n"));
           const named = lines.filter((line) => /^(io_uring|select)/.test(line));
           assert(named.length >= 2, lines.join("\n"));
         }
@@ -738,6 +740,19 @@ const children = (pid: number) => {
     return [];
   }
 };
+
+test("with too few descriptors, compare.ts and watch.ts say how many", async () => {
+  const few = (command: string) => `ulimit -n 30; exec ${command}`;
+  for (const script of ["compare.ts", "watch.ts"]) {
+    await using running = run(script, ["--only", "select,poll"], few);
+    assertEquals((await running.status).code, 1);
+    assertEquals(
+      running.output(),
+      `${script}: needs 68 descriptors, and may have 30; try ulimit -n 68, ` +
+        "or fewer models with --only\n",
+    );
+  }
+});
 
 test("without permission it says what it needs", async () => {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

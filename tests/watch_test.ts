@@ -274,7 +274,8 @@ test("without -A it says what to do", async () => {
 });
 
 test("other sites get 403", async () => {
-  await using server = await watch(ONE);
+  const tunnel = ["--hostname", "0.0.0.0", "--allow-host", "localhost:9000"];
+  await using server = await watch([...ONE, ...tunnel]);
   const { port } = server;
   const own = `host: 127.0.0.1:${port}`;
   const socket = [
@@ -287,6 +288,11 @@ test("other sites get 403", async () => {
   const cases: [status: number, path: string, head: string[]][] = [
     [200, "/", [own]],
     [200, "/", [`host: localhost:${port}`, origin(`localhost:${port}`)]],
+    [200, "/", ["host: localhost:9000", origin("localhost:9000")]],
+    [200, "/", ["host: localhost:9000", "origin: https://localhost:9000"]],
+    [403, "/", ["host: localhost:9000", origin(`localhost:${port}`)]],
+    [403, "/", ["host: localhost:9001"]],
+    [403, "/", [own, `origin: https://127.0.0.1:${port}`]],
     [200, "/source/select.ts", [own]],
     [200, "/models/states.js", [own]],
     [200, "/watch/page/page.js", [own]],
