@@ -1,7 +1,7 @@
 /**
- * epoll(7) on every core: so many threads (Workers of Deno's, 8 MB each), each
- * with a loop, an epoll and clients of its own, and one listener for all. They
- * do not divide the work for one client.
+ * Multiplexed I/O with epoll(7) on every core: so many threads (Workers, 8 MB
+ * each), each with a loop, an epoll and clients of its own; one listener for
+ * all. They do not divide the work for one client.
  *
  * In the canteen: several of you wait at one window under the same name: who
  * gets up when it is called?

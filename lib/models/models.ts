@@ -19,6 +19,8 @@ export interface Model {
   makesOwnCalls: boolean;
   /** Whether each client has a thread of its own, which takes time to start. */
   threadPerClient?: true;
+  /** How many threads the script's clients share, if there are more than one. */
+  workers?: number;
   /** The script's flags for a scene with a beat of so many seconds. */
   sceneFlags?: (beat: number) => string[];
   /** The script's flags in watch.ts, where hundreds of idle clients may connect. */
@@ -133,6 +135,40 @@ export const models: Model[] = [
     shownByDefault: false,
     message: "GET / HTTP/1.1\r\nHost: canteen\r\n\r\n",
     makesOwnCalls: true,
+  },
+  {
+    script: "coroutines.ts",
+    name: {
+      en: "Multiplexed I/O with a coroutine for each client",
+      zh: "多路复用 I/O，每个客户端一个协程",
+    },
+    canteen: {
+      en:
+        "each of you keeps a bookmark in the book you read; whoever is called goes on where it lies",
+      zh: "每人手里一本书，夹着书签；叫到谁，谁就从书签那儿接着看",
+    },
+    shownByDefault: true,
+    message,
+    makesOwnCalls: true,
+  },
+  {
+    script: "cores.ts",
+    name: {
+      en: "Multiplexed I/O with epoll(7) on every core",
+      zh: "多路复用 I/O，每个核一个 epoll(7) 循环",
+    },
+    canteen: {
+      en:
+        "several of you wait at one window under the same name: who gets up when it is called?",
+      zh: "几个人用同一个名字在一个窗口等：叫到这个名字，谁站起来？",
+    },
+    shownByDefault: false, // two clients give its workers little to do
+    workers: 2,
+    sceneFlags: () => ["--workers", "2"],
+    watchFlags: ["--workers", "2"],
+    message,
+    makesOwnCalls: true,
+    idleState: "free",
   },
   {
     script: "signal.ts",

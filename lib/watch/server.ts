@@ -135,6 +135,7 @@ export class WatchServer {
         name: model.name,
         canteen: model.canteen,
         threadPerClient: model.threadPerClient ?? false,
+        workers: model.workers !== undefined,
         typesAnswers: model.typedAnswer !== undefined,
       })),
       defaultAnswer: typed?.typedAnswer ?? "",

@@ -1,6 +1,7 @@
 /** What the page says, in English and in Chinese. */
 // @ts-check
 import { describeSpan } from "../../models/states.js";
+import { CLIENT_IDS } from "./client_ids.js";
 
 /**
  * @import { Language, Words } from "../../models/states.js"
@@ -336,3 +337,14 @@ export const LOST = {
   en: "The server has gone. Trying again …",
   zh: "与服务器的连接已断开，正在重试……",
 };
+
+/** The name of a client's thread, or of the worker that is shown in its place.
+ * @param {ClientRole} role
+ * @param {boolean | undefined} areWorkers
+ * @param {Language} language
+ * @returns {string} */
+export function threadName(role, areWorkers, language) {
+  const index = CLIENT_IDS.findIndex((id) => id === role);
+  if (!areWorkers || index === -1) return role;
+  return { en: "worker ", zh: "工作线程 " }[language] + (index + 1);
+}
