@@ -14,6 +14,7 @@
  */
 import {
   authority,
+  compute,
   COUNT,
   flags,
   HELLO,
@@ -42,6 +43,7 @@ async function serve(conn: Deno.TcpConn) {
       if (n === null) break; // the client has left
       const message = buffer.subarray(0, n);
       peer.show(message);
+      compute(options.work);
       let unsent = options.echo ? message : HELLO;
       while (unsent.length > 0) {
         unsent = unsent.subarray(await conn.write(unsent));

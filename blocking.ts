@@ -12,6 +12,7 @@
 import {
   accept,
   checked,
+  compute,
   descriptor,
   flags,
   HELLO,
@@ -57,6 +58,7 @@ while (true) {
       if (message === null) continue; // cut short by a signal
       if (message.length === 0) break;
       peer.show(message, "client msg");
+      compute(options.work);
       peer.send(options.echo ? message : await ask() ?? HELLO);
       while (peer.unsent) peer.send(); // cut short by a signal
     }

@@ -18,6 +18,7 @@ import { type FailedRun, playScene } from "./lib/compare/play_scene.ts";
 import type { SceneRun } from "./lib/compare/scene_run.ts";
 import { svg } from "./lib/compare/svg.ts";
 import { TerminalReport } from "./lib/compare/terminal.ts";
+import { requireDescriptors } from "./lib/models/model_server.ts";
 import { chosenModels, type Model } from "./lib/models/models.ts";
 import type { Language } from "./lib/models/states.js";
 import { fail, flags, printable, reason, say, warn } from "./util.ts";
@@ -39,6 +40,7 @@ for (const name of ["run", "net", "ffi"] as const) {
     fail("starts servers, and talks to them: run with -A");
   }
 }
+requireDescriptors(models.length);
 if (beat < SHORTEST_BEAT) {
   warn("with a beat below 0.1 s, what happens at once takes as long as a beat");
 }

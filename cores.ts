@@ -1,22 +1,22 @@
 /**
- * epoll(7) on every core: so many threads, each with a loop, an epoll and
- * clients of its own, and one listener for all of them.
+ * Multiplexed I/O with epoll(7) on every core: so many threads (Workers, 8 MB
+ * each), each with a loop, an epoll and clients of its own; one listener for
+ * all. They do not divide the work for one client.
  *
  * In the canteen: several of you wait at one window under the same name: who
  * gets up when it is called?
  *
  *   deno run -A cores.ts         and in other terminals: deno run -A client.ts
  *
- * The kernel wakes all who sleep, all but one in vain: the thundering herd. With
+ * The kernel wakes all who sleep, all but one in vain: the thundering herd. In
  * --trace, an epoll_wait names the listener, and accept4 says EAGAIN. With
  * --exclusive it wakes one only: if clients come one by one, always the same,
  * who then has all. So nginx can have a listener for each (SO_REUSEPORT).
- *
- * A thread, a Worker of Deno's, takes 8 MB. It divides no work for one client.
  */
 import {
   accept,
   checked,
+  compute,
   COUNT,
   descriptor,
   errno,
@@ -51,7 +51,7 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 // struct epoll_event: see epoll.ts
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
-const EPOLLEXCLUSIVE = options.exclusive ? 1 << 28 : 0;
+const EXCLUSIVE = options.exclusive ? 1 << 28 : 0; // EPOLLEXCLUSIVE
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_MOD = 3;
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
@@ -88,8 +88,7 @@ function serve(listener: number) {
     return epoll_ctl(epfd, op, fd, event);
   };
   const buffer = new Uint8Array(options.buffer); // what recv fills
-  const mask = EPOLLIN | EPOLLEXCLUSIVE;
-  checked("epoll_ctl", watch(listener, mask, EPOLL_CTL_ADD));
+  checked("epoll_ctl", watch(listener, EPOLLIN | EXCLUSIVE, EPOLL_CTL_ADD));
   while (true) {
     const n = epoll_wait(epfd, events, MAX_EVENTS, -1);
     if (interrupted("epoll_wait", n)) continue; // EINTR: once more
@@ -107,6 +106,7 @@ function serve(listener: number) {
       if (message === null) continue;
       if (message.length > 0) {
         peer.show(message);
+        compute(options.work);
         peer.send(options.echo ? message : HELLO);
         if (peer.unsent) watch(fd, EPOLLOUT);
       } else {

@@ -8,13 +8,14 @@
  *   deno run -A coroutines.ts    and in other terminals: deno run -A client.ts
  *
  * Read serve() beside blocking.ts, and the rest beside epoll.ts. This is what
- * await is made of: yield stops, next() goes on. What await adds is the promise:
- * it brings a result or an error, of a timer, a file or another function too, and
- * several can await the same one. In async.ts the loop is in Deno.
+ * await is made of: yield stops, next() goes on. What await adds is a promise,
+ * which brings a result or an error, and not only from sockets; and several can
+ * await the same one. In async.ts the loop is in Deno.
  */
 import {
   accept,
   checked,
+  compute,
   descriptor,
   errno,
   flags,
@@ -64,7 +65,7 @@ const listener = descriptor(listen(options));
 const buffer = new Uint8Array(options.buffer); // what recv fills
 const coroutines = new Map<number, Generator<void>>(); // by descriptor
 
-/** Serves one client. It stops at each yield, and goes on when epoll names it. */
+/** Serves one client: stops at each yield, goes on when epoll names it. */
 function* serve(peer: Peer): Generator<void> {
   try {
     while (true) {
@@ -73,6 +74,7 @@ function* serve(peer: Peer): Generator<void> {
       if (message === null) continue;
       if (message.length === 0) break;
       peer.show(message);
+      compute(options.work);
       peer.send(options.echo ? message : HELLO);
       if (peer.unsent) yield* sendRest(peer);
     }

@@ -16,6 +16,7 @@
 import {
   accept,
   checked,
+  compute,
   descriptor,
   errno,
   flags,
@@ -87,6 +88,7 @@ while (true) {
     if (message === null) continue;
     if (message.length > 0) {
       peer.show(message);
+      compute(options.work);
       peer.send(options.echo ? message : HELLO);
       // While something is unsent we wait for room, and read nothing. At other
       // times we do not ask for room: there nearly always is some.

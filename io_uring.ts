@@ -19,6 +19,7 @@
 import {
   accept,
   address,
+  compute,
   COUNT,
   descriptor,
   errno,
@@ -172,6 +173,7 @@ function receive({ fd, buffer }: Client) {
 function onReceived(client: Client, result: number) {
   if (result > 0) {
     client.show(client.buffer.bytes.subarray(0, result));
+    compute(options.work);
     const { echo } = options;
     client.answerAddress = echo ? client.buffer.address : helloAddress;
     client.answerLength = echo ? result : HELLO.length;

@@ -13,6 +13,7 @@
  */
 import {
   accept,
+  compute,
   descriptor,
   flags,
   HELLO,
@@ -51,6 +52,7 @@ while (true) {
     if (message === null) continue; // EAGAIN: nothing yet
     if (message.length > 0) {
       peer.show(message);
+      compute(options.work);
       peer.send(options.echo ? message : HELLO);
     } else {
       peer.close();

@@ -2,8 +2,8 @@
  * Multiplexed I/O with poll(2): one thread asks the kernel about all of its
  * descriptors at once, and sleeps until one of them is ready.
  *
- * In the canteen: you leave a number, as with select, but the list is as long
- * as you like. The server still goes through all of it each time.
+ * In the canteen: you hand in a list as long as you like, and need not write it
+ * anew; still, both of you go through all of it each time.
  *
  *   deno run -A poll.ts          and in other terminals: deno run -A client.ts
  *
@@ -13,6 +13,7 @@
  */
 import {
   accept,
+  compute,
   descriptor,
   flags,
   HELLO,
@@ -85,6 +86,7 @@ while (true) {
     if (message === null) continue;
     if (message.length > 0) {
       peer.show(message);
+      compute(options.work);
       peer.send(options.echo ? message : HELLO);
       // While something is unsent we wait for room, and read nothing. At other
       // times we do not ask for room: there nearly always is some.

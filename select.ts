@@ -2,13 +2,14 @@
  * Multiplexed I/O with select(2): one thread asks the kernel about all of its
  * descriptors at once, and sleeps until one of them is ready.
  *
- * In the canteen: you leave a number; the server at the counter keeps at most
- * 1024, and must go through the whole list each time something is ready.
+ * In the canteen: you hand in a sheet of 1024 boxes, which comes back ticked:
+ * each time you fill it in anew, and both of you go through all of it.
  *
  *   deno run -A select.ts        and in other terminals: deno run -A client.ts
  */
 import {
   accept,
+  compute,
   descriptor,
   fail,
   flags,
@@ -84,6 +85,7 @@ while (true) {
     if (message === null) continue;
     if (message.length > 0) {
       peer.show(message);
+      compute(options.work);
       peer.send(options.echo ? message : HELLO);
       // While something is unsent we wait for room, and read nothing. At other
       // times we do not ask for room: there nearly always is some.

@@ -16,6 +16,7 @@
 import {
   accept,
   checked,
+  compute,
   descriptor,
   errno,
   flags,
@@ -72,6 +73,7 @@ function look() {
       if (message === null) continue; // EAGAIN: the signal was for another
       if (message.length > 0) {
         peer.show(message);
+        compute(options.work);
         peer.send(options.echo ? message : HELLO);
       } else {
         peer.close();

@@ -14,6 +14,7 @@
 import {
   accept,
   checked,
+  compute,
   COUNT,
   descriptor,
   flags,
@@ -113,6 +114,7 @@ function serve(peer: Peer) {
     if (message === null) continue; // cut short by a signal
     if (message.length === 0) break;
     peer.show(message);
+    compute(options.work);
     peer.send(options.echo ? message : HELLO);
     while (peer.unsent) peer.send(); // cut short by a signal
   }

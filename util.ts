@@ -23,6 +23,7 @@ export { checked, errno, interrupted, strerror } from "./lib/libc.ts";
 export { address, authority, descriptor, listen } from "./lib/listener.ts";
 export { fail, log, print, printable, reason, say } from "./lib/output.ts";
 export { warn, warnCannotAccept } from "./lib/output.ts";
+export { compute } from "./lib/time.ts";
 export { prepareWorkers, startWorker } from "./lib/worker.ts";
 
 /** The answer of every server, unless --echo is given. */

@@ -8,14 +8,26 @@
  * Every model runs as a process of its own, with its trace. What the page shows
  * comes from that trace, and the clients are real ones.
  */
+import { requireDescriptors } from "./lib/models/model_server.ts";
 import { chosenModels } from "./lib/models/models.ts";
 import { WatchServer } from "./lib/watch/server.ts";
-import { fail, flags, PORT, printable, reason, say, warn } from "./util.ts";
+import {
+  authority,
+  fail,
+  flags,
+  PORT,
+  printable,
+  reason,
+  say,
+  warn,
+} from "./util.ts";
 
 const options = flags("shows all models live, in the browser", {
   only: ["all", "which ones, such as select,poll"],
   beat: [1, "seconds from one event of the scene to the next"],
   port: [8088, "port of the page; 0 lets the system choose", PORT],
+  hostname: ["127.0.0.1", "where to listen; 0.0.0.0 in a container"],
+  "allow-host": ["", "the page's host through a tunnel, as localhost:9000"],
   open: [false, "opens the browser"],
 });
 
@@ -31,25 +43,30 @@ for (const name of ["net", "run", "read", "ffi", "env"] as const) {
     fail("starts the servers of all models: run with -A");
   }
 }
+requireDescriptors(models.length);
 
+const { hostname } = options;
 let watchServer: WatchServer | null = null;
 try {
-  const http: Deno.HttpServer<Deno.NetAddr> = Deno.serve({
-    hostname: "127.0.0.1", // no other machine's: it starts processes
-    port: options.port,
-    onListen: ({ port }) => {
-      const url = `http://127.0.0.1:${port}/`;
-      say(`watch.ts: listening on ${url}`);
-      if (options.open) openBrowser(url);
+  const http: Deno.HttpServer<Deno.NetAddr> = Deno.serve(
+    {
+      hostname, // by default no other machine's: the page starts processes
+      port: options.port,
+      onListen: ({ port }) => {
+        const url = `http://${authority({ hostname, port })}/`;
+        say(`watch.ts: listening on ${url}`);
+        if (options.open) openBrowser(url);
+      },
     },
-  }, (request) =>
-    watchServer?.handle(request, http.addr.port) ??
-      new Response("not yet\n", { status: 503 }));
+    (request) =>
+      watchServer?.handle(request, http.addr.port, options["allow-host"]) ??
+        new Response("not yet\n", { status: 503 }),
+  );
   watchServer = new WatchServer(models, options.beat); // once it has its port
 } catch (error) {
   const inUse = error instanceof Deno.errors.AddrInUse;
   const why = reason(error) + (inUse ? "; try --port 0" : "");
-  fail(`cannot listen on 127.0.0.1:${options.port}: ${why}`);
+  fail(`cannot listen on ${authority(options)}: ${why}`);
 }
 
 /** Opens a page in the browser that the system prefers. */

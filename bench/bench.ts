@@ -323,7 +323,7 @@ async function measureOnce(
   if (unable.has(server.name)) return;
   let running: RunningServer;
   try {
-    running = await start(server, core.server);
+    running = await start(server, server.onCores ? undefined : core.server);
   } catch (error) {
     unable.add(server.name);
     skipped.push({ label: full(server), why: (error as Error).message });
@@ -374,7 +374,11 @@ function idle(part: Part, { protocol, connections }: Row): number[] {
 
 const isHttp = (part: Part) => part.startsWith("http") || part === "pipelined";
 
-/** Which servers are measured in a part. */
+/** Whether a server is measured in a part. */
+function isMember(part: Loaded, server: Server): boolean {
+  return part === "cores" || !server.onCores ? members[part](server) : false;
+}
+
 const members: Record<Loaded, (server: Server) => boolean> = {
   http: ({ protocol }) => protocol === "http",
   "http-40": ({ protocol }) => protocol === "http",
@@ -388,6 +392,7 @@ const members: Record<Loaded, (server: Server) => boolean> = {
   pipelined: ({ protocol, name }) => protocol === "http" && name !== "c-http",
   echo: ({ protocol }) => protocol === "echo",
   flood: ({ protocol, connections }) => protocol === "echo" && connections > 1,
+  cores: ({ onCores = false }) => onCores,
   idle: ({ besideIdle }) => besideIdle,
   connections: ({ connections }) => connections > 1,
   memory: ({ connections }) => connections > 1,
@@ -436,7 +441,7 @@ function plan(servers: Server[]): Job[] {
   const jobs: Job[] = [];
   for (const part of parts) {
     if (part === "start") continue;
-    const those = servers.filter(members[part]);
+    const those = servers.filter((server) => isMember(part, server));
     if (!those.length) continue;
     const rows = those.map((server) => newRow(part, server));
     measured[part] = rows;
@@ -456,7 +461,7 @@ function plan(servers: Server[]): Job[] {
 }
 
 function planStarts(servers: Server[]): Job[] {
-  const ours = servers.filter((server) => server.ours);
+  const ours = servers.filter(({ ours, onCores }) => ours && !onCores);
   if (!ours.length) return [];
   const empty = scriptCommand(here("peers/empty.ts"));
   const rows: Start[] = [{ label: "empty script", ms: [] }];
@@ -492,7 +497,7 @@ async function measureStart(command: string[]): Promise<number> {
 
 const wantsBun = known.some((server) =>
   server.name === "bun" && isWanted(server) &&
-  parts.some((part) => part !== "start" && members[part](server))
+  parts.some((part) => part !== "start" && isMember(part, server))
 );
 if (wantsBun) await bringBun();
 const limit = await descriptorLimit();

@@ -4,7 +4,7 @@
  *
  *   deno run -A bench/charts.ts
  */
-import { parse, View } from "vega";
+import * as vega from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
 import {
   cpu,
@@ -16,6 +16,21 @@ import {
   slope,
 } from "./results.ts";
 import { here } from "./servers.ts";
+import { width } from "../lib/width.ts";
+
+// Without a canvas, vega takes every character for 0.8 em wide, and leaves as
+// much room. This is about right of the fonts below, in both languages.
+const { textMetrics } = vega as unknown as { // missing in its types
+  textMetrics: { width: (item: TextItem, text: unknown) => number };
+};
+interface TextItem {
+  fontSize?: number;
+  fontWeight?: string | number;
+}
+textMetrics.width = ({ fontSize = 11, fontWeight }, text) => {
+  const emPerColumn = fontWeight === "bold" ? 0.66 : 0.57;
+  return width(`${text}`) * emPerColumn * fontSize;
+};
 
 // Each picture has a background of its own: it cannot know that of the page, which
 // may be light although the reader's system is dark.
@@ -79,7 +94,7 @@ type Layers = Extract<TopLevelSpec, { layer: unknown }>["layer"];
 
 /** Draws a chart, and adds the colours of a dark page. */
 async function svg(spec: TopLevelSpec): Promise<string> {
-  const view = new View(parse(compile({ ...spec, config }).spec), {
+  const view = new vega.View(vega.parse(compile({ ...spec, config }).spec), {
     renderer: "none",
   });
   const text = await view.toSVG();
@@ -91,7 +106,7 @@ async function svg(spec: TopLevelSpec): Promise<string> {
 const english = {
   cores: "cores",
   title: {
-    http: "HTTP, the head that Chromium sends, 64 connections: CPU a request",
+    http: "HTTP with Chromium’s head, 64 connections: CPU a request",
     echo: "Echo of 64 bytes, 64 connections: CPU a request",
   },
   less: "CPU time of the server, µs a request: less is better",
@@ -105,9 +120,13 @@ const english = {
   },
   beside: "What idle connections cost: 16 active ones beside them",
   linear: "The same on linear axes: what grows with n, and what does not",
-  growing: (each: string) =>
-    `O(n), a line that rises: all n are looked at, each time. An idle one adds ${each} to a request (poll.ts).`,
-  level: "O(1), a level line: the kernel hands over those that are ready.",
+  growing: (each: string) => [
+    "O(n), a line that rises: for each request, all n connections are looked at.",
+    `Each idle connection adds ${each} to a request (poll.ts).`,
+  ],
+  level: "O(1), a level line: the kernel returns those that are ready.",
+  at: (ns: number, n: string) => `${ns} ns (n = ${n})`,
+  comma: ", ",
   idle: "idle connections",
   cost: "CPU time of the server, µs a request",
   waits: "waits in",
@@ -121,7 +140,7 @@ const english = {
   },
   single: ", its only client",
   full: "No more fit in:",
-  end: (n: string) => `${n} connections`,
+  end: (label: string, n: string) => `${label}: ${n} connections`,
 };
 const chinese: typeof english = {
   cores: "核",
@@ -136,15 +155,19 @@ const chinese: typeof english = {
     http: "下限：C 写的 epoll，几乎不解析",
     echo: "C 写的 epoll",
   },
-  beside: "空闲连接的代价：旁边有 16 个忙碌的连接",
+  beside: "空闲连接的代价：另有 16 个活跃连接",
   linear: "同样的数据，线性坐标：什么随 n 增长，什么不随 n 增长",
-  growing: (each) =>
-    `O(n)，上升的线：每次等待都要把 n 个连接看一遍。每个空闲连接给一个请求添 ${each}（poll.ts）。`,
-  level: "O(1)，水平的线：内核只交出就绪的连接。",
+  growing: (each) => [
+    "O(n)，上升的线：每次等待都要把 n 个连接遍历一遍。",
+    `每多一个空闲连接，每个请求就多花 ${each}（poll.ts）。`,
+  ],
+  level: "O(1)，水平的线：内核只返回就绪的连接。",
+  at: (ns, n) => `${ns} 纳秒（n = ${n}）`,
+  comma: "、",
   idle: "空闲连接数",
   cost: "服务器的 CPU 时间，微秒/请求",
   waits: "等在哪里",
-  written: "用什么写的",
+  written: "实现语言",
   languages: ["Deno，本项目", "Python", "C"],
   ways: {
     blocking: "阻塞的 recv",
@@ -153,8 +176,8 @@ const chinese: typeof english = {
     async: "Deno 的 await",
   },
   single: "，唯一的客户端",
-  full: "再也装不下：",
-  end: (n) => `${n} 个连接`,
+  full: "到此为止：",
+  end: (label, n) => `${label}：${n} 个连接`,
 };
 const languages = { "": english, ".zh-CN": chinese };
 type Words = typeof english;
@@ -202,7 +225,7 @@ function bars(
         align: "left",
         baseline: "bottom",
         color: faint,
-        fontSize: 11,
+        fontSize: 12,
       },
       encoding: { x: { datum: mark } },
     },
@@ -311,7 +334,7 @@ function curves(
   );
   const full = [
     words.full,
-    ...ends.map(({ label, end }) => `${label}: ${words.end(count(end!.end))}`),
+    ...ends.map(({ label, end }) => words.end(label, count(end!.end))),
   ];
   const ended: Layers = ends.length && !linear
     ? [
@@ -397,12 +420,12 @@ function curves(
   const each = [...new Set([900, levels(list ? [list] : []).at(-1) ?? 0])]
     .map((n) => [n, list && slope(list, n)] as const)
     .filter(([, ns]) => ns !== undefined)
-    .map(([n, ns]) => `${Math.round(ns!)} ns (n = ${count(n)})`).join(", ");
+    .map(([n, ns]) => words.at(Math.round(ns!), count(n))).join(words.comma);
   return {
     title: {
       text: linear ? words.linear : words.beside,
       subtitle: [
-        ...linear && each ? [words.growing(each), words.level] : [],
+        ...linear && each ? [...words.growing(each), words.level] : [],
         ...about(results, "idle", words),
       ],
     },

@@ -78,6 +78,7 @@ const ECHO_ROWS: Labelled[] = [
     "select",
     "poll",
     "epoll",
+    "coroutines",
     "signal",
     "async",
     "io_uring",

@@ -13,6 +13,7 @@ export const PARTS = [
   "http-echo",
   "echo",
   "flood",
+  "cores",
   "idle",
   "connections",
   "memory",
@@ -222,6 +223,10 @@ function latencyTable(rows: Row[]): string {
   );
 }
 
+const SHARED =
+  "The load has one thread, and takes a core of the same machine: with two cores, two\n" +
+  "workers get one and what the load leaves of the other.";
+
 const percent = (share?: number) =>
   share === undefined ? undefined : `${Math.round(100 * share)} %`;
 
@@ -303,6 +308,7 @@ const titles: Record<Part, string> = {
   "http-echo": "HTTP, Chromium's head, a body of 64 bytes that is sent back",
   echo: "Echo of 64 bytes, 64 connections",
   flood: "Echo of 64 bytes, 16 connections, beside 3 that flood: latency",
+  cores: "Echo of 64 bytes, 64 connections, a server on all cores",
   idle: "CPU µs/request of 16 active connections beside idle ones (spread); " +
     "what each of these adds",
   connections: "Connect, one request, close; 64 at a time",
@@ -326,6 +332,7 @@ function tableOf(part: Part, { parts, start }: Results): string {
   if (!rows?.length) return "";
   if (part === "idle") return idleTables(rows);
   if (part === "flood") return latencyTable(rows);
+  if (part === "cores") return `${latencyTable(rows)}\n\n${SHARED}`;
   return part === "memory" ? memoryTable(rows) : loadTable(rows);
 }
 

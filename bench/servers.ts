@@ -21,11 +21,24 @@ export interface Server {
   connections: number;
   /** Whether it is measured beside idle connections, as many as it takes. */
   besideIdle: boolean;
+  /** Whether it has several cores: then it is measured only by requests a second. */
+  onCores?: boolean;
 }
 
 /** The path of a file, given from the folder bench/. */
 export function here(path: string): string {
   return decodeURIComponent(new URL(path, import.meta.url).pathname);
+}
+
+/** cores.ts with so many workers, and ms of computing for each message. */
+function workers(count: number, work = 0): Server {
+  const some = count === 1 ? "1 worker" : `${count} workers`;
+  return {
+    ...model("cores.ts", [`--workers=${count}`, `--work=${work}`]),
+    name: `cores-${count}${work ? "-work" : ""}`,
+    label: `cores.ts, ${some}${work ? `, ${work} ms of work` : ""}`,
+    onCores: true,
+  };
 }
 
 /** In nginx's command and in its configuration: a port that is free. */
@@ -105,6 +118,11 @@ export const allServers = (c: string): Server[] => [
   model("select.ts"),
   model("poll.ts"),
   model("epoll.ts"),
+  model("coroutines.ts"),
+  workers(1),
+  workers(2),
+  workers(1, 0.05),
+  workers(2, 0.05),
   model("signal.ts"),
   model("async.ts"),
   model("io_uring.ts"),

@@ -72,6 +72,7 @@ export const serverFlags = {
   port: [5666, "port to listen on; 0 lets the system choose", PORT],
   echo: [false, "answer with what came instead of hello sir"],
   buffer: [65536, "bytes that one recv takes", COUNT],
+  work: [0, "ms of computing for each message", { least: 0 }],
   quiet: [false, "print no clients and no messages"],
   trace: [
     false,

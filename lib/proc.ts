@@ -1,4 +1,4 @@
-/** What the kernel tells about another process: its files in /proc. */
+/** What the kernel tells about processes: their files in /proc. */
 
 /**
  * The fields of a `stat` file from the third on: the state, the parent, the
@@ -41,4 +41,14 @@ export function sockets(pid: number): number {
 export function memory(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024;
+}
+
+/** How many descriptors this process may have. @see proc_pid_limits(5) */
+export function descriptorLimit(): number {
+  try {
+    const limits = Deno.readTextFileSync("/proc/self/limits");
+    return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? 1024);
+  } catch {
+    return 1024;
+  }
 }

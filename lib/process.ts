@@ -43,6 +43,36 @@ const LISTENING = /listening on .*:(\d+)\/?$/;
 
 const running = new Set<Process>();
 
+// SIGKILL leaves a script no time to kill its processes. So a shell reads from us
+// which of them run. When we end, by whatever, it reads the end of its input.
+const KEEPER = `
+trap '' INT TERM HUP
+while read -r line; do pids=$line; done
+[ -z "$pids" ] || kill -9 $pids 2>/dev/null
+`;
+let keeper: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>> | undefined;
+
+function startKeeper() {
+  const command = new Deno.Command("sh", {
+    args: ["-c", KEEPER],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+  });
+  try {
+    const child = command.spawn();
+    child.unref(); // we do not wait for it: it waits for us
+    keeper = child.stdin.getWriter();
+  } catch {
+    /* no shell, or no descriptor: only SIGKILL leaves processes then */
+  }
+}
+
+function tellKeeper() {
+  const pids = [...running].map(({ pid }) => pid).join(" ");
+  keeper?.write(new TextEncoder().encode(`${pids}\n`)).catch(() => {});
+}
+
 /**
  * Starts a command, and returns at once. Its output is without colours, and is
  * read to the end, whether or not there is a handler for it.
@@ -85,6 +115,7 @@ export function startProcess(
   const reading = Promise.all([read("stdout"), read("stderr")]);
   const ended = Promise.all([child.status, reading]).then(([status]) => {
     running.delete(process);
+    tellKeeper();
     const { signal, code } = status;
     port.reject(new Error(`it has ended with ${signal ?? `status ${code}`}`));
     return status;
@@ -108,17 +139,19 @@ export function startProcess(
     },
   };
   running.add(process);
+  tellKeeper();
   return process;
 }
 
 let stopsAll = false;
 /**
- * From now on, all processes that this script has started are killed when it
- * ends, also by SIGINT, SIGTERM or SIGHUP.
+ * From now on, all processes that this script starts are killed when it ends, also
+ * by SIGINT, SIGTERM, SIGHUP or, where there is a shell, SIGKILL.
  */
 export function stopAllAtExit() {
   if (stopsAll) return;
   stopsAll = true;
+  startKeeper();
   addEventListener("unload", () => {
     for (const process of running) process.kill();
   });

@@ -5,6 +5,12 @@ export function now(): number {
   return performance.timeOrigin + performance.now();
 }
 
+/** Computes for so many ms, in which this thread does nothing else. */
+export function compute(ms: number) {
+  const end = performance.now() + ms;
+  while (performance.now() < end) Math.sqrt(end);
+}
+
 /** Resolves after so many ms. */
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

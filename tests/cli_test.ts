@@ -50,6 +50,8 @@ const WRONG: Record<string, [flag: string, value: string][]> = {
     ["--buffer=1000001", "1000001"],
   ],
   "threads.ts": [["--threads=1.5", "1.5"]],
+  "cores.ts": [["--workers=0", "0"]],
+  "coroutines.ts": [["--work=-1", "-1"], ["--work=long", "long"]],
   "nonblocking.ts": [
     ["--interval=0", "0"],
     ["--interval=-1", "-1"],
@@ -83,6 +85,7 @@ for (
   const [script, permissions, needed] of [
     ["select.ts", "--allow-net", "--allow-net --allow-ffi"],
     ["threads.ts", "--allow-net --allow-ffi", "--allow-read"],
+    ["cores.ts", "--allow-net --allow-ffi", "--allow-read"],
   ]
 ) {
   test(`${script}: a missing permission gets one line`, async () => {

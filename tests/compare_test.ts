@@ -105,7 +105,7 @@ function wellFormed(xml: string) {
 
 Deno.test("compare.ts: what it shows is what happened", async (t) => {
   const file = await Deno.makeTempFile();
-  const args = ["--only", "all,epoll_http", "--perfetto", file];
+  const args = ["--only", "all,epoll_http,cores", "--perfetto", file];
   const { runs: list, missing, beat } = await calm(args);
   const able = (name: string) => ioUring || !name.startsWith("io_uring");
   assertEquals(missing.map(({ script }) => script).filter(able), []);
@@ -114,7 +114,8 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
   );
   const names = models.map(({ script }) => shortName(script));
   assertEquals(Object.keys(runs), names.filter(able));
-  const { blocking, threads, nonblocking, signal, async, ...rest } = runs;
+  const { blocking, threads, nonblocking, signal, async, cores, ...rest } =
+    runs;
 
   await t.step("the blocking server is held for one client", () => {
     const [first, second] = blocking.clients;
@@ -151,7 +152,7 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
 
   await t.step("the others answer at once", () => {
     const bound = waited(blocking)[1] / 3;
-    for (const run of [...Object.values(rest), async, signal]) {
+    for (const run of [...Object.values(rest), async, signal, cores]) {
       const { script, waits } = run;
       const all = [...waits, ...waited(run)];
       assert(Math.max(...all) < bound, `${script}: ${all}`);
@@ -168,6 +169,12 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
       assert(held.one + held.all < 0.1, `${script}: ${JSON.stringify(held)}`);
     }
     assertEquals([async.calls, async.vain], [null, null]);
+  });
+
+  await t.step("two workers sleep for everyone", () => {
+    const { held, threads } = cores;
+    assertEquals(threads.length, 2);
+    assert(held.all > 1.4 && held.one < 0.05, `${held.all}`);
   });
 
   await t.step({
@@ -210,6 +217,8 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
         "poll main poll all recv true",
         "epoll main epoll_wait all recv true",
         "epoll_http main epoll_wait all recv true",
+        "coroutines main epoll_wait all recv true",
+        "cores main epoll_wait all recv true",
         "signal Deno epoll_wait no recv true",
         "async Deno epoll_wait no recv true",
         "io_uring main io_uring_enter all io_uring_enter false",
@@ -249,7 +258,7 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
       assert(picture.includes("prefers-color-scheme: dark"));
       const said = {
         en: "asleep in recv, for the first client alone",
-        zh: "睡在 recv 里，只为第一位客户端",
+        zh: "睡在 recv 里，只等第一位客户端",
       }[language];
       assert(words.includes(said), said);
     }
@@ -270,6 +279,8 @@ Deno.test("compare.ts: what it shows is what happened", async (t) => {
           lines.forEach((line) => assert(!line.includes("undefined"), line));
           const tables = lines.some((line) => /^ .*\bCPU$/.test(line));
           if (rows === Infinity) assert(tables, `no tables at ${columns}`);
+          const phases = lines.some((line) => / POSIX$/.test(line));
+          if (columns >= 120 && rows >= 50) assert(phases, lines.join("\n"));
           const named = lines.filter((line) => /^(io_uring|select)/.test(line));
           assert(named.length >= 2, lines.join("\n"));
         }
@@ -547,6 +558,8 @@ test("where it says that a thread sleeps, the kernel says so too", async () => {
     "select.ts": /select|poll_schedule/,
     "poll.ts": /poll_schedule|sys_poll/,
     "epoll.ts": /ep_?poll|epoll/,
+    "coroutines.ts": /ep_?poll|epoll/,
+    "cores.ts": /ep_?poll|epoll/,
     "signal.ts": /ep_?poll|epoll/,
     "async.ts": /ep_?poll|epoll/,
     ...(ioUring && { "io_uring.ts": /io_cqring/ }),
@@ -555,7 +568,7 @@ test("where it says that a thread sleeps, the kernel says so too", async () => {
     Object.entries(sleeps).map(async ([script, place]) => {
       const model = modelOf(script);
       assertEquals(
-        ["nonblocking.ts", "threads.ts", "signal.ts", "async.ts"]
+        ["nonblocking.ts", "threads.ts", "signal.ts", "async.ts", "cores.ts"]
           .includes(script),
         model.idleState !== undefined,
       );
@@ -728,6 +741,19 @@ const children = (pid: number) => {
   }
 };
 
+test("with too few descriptors, compare.ts and watch.ts say how many", async () => {
+  const few = (command: string) => `ulimit -n 30; exec ${command}`;
+  for (const script of ["compare.ts", "watch.ts"]) {
+    await using running = run(script, ["--only", "select,poll"], few);
+    assertEquals((await running.status).code, 1);
+    assertEquals(
+      running.output(),
+      `${script}: needs 68 descriptors, and may have 30; try ulimit -n 68, ` +
+        "or fewer models with --only\n",
+    );
+  }
+});
+
 test("without permission it says what it needs", async () => {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "compare.ts"],
@@ -739,21 +765,20 @@ test("without permission it says what it needs", async () => {
   assertMatch(text, /^compare.ts: starts servers[^\n]*: run with -A\n$/);
 });
 
-test("Ctrl-C leaves no process behind", async () => {
+test("whatever ends it, it leaves no process behind", async () => {
   const alive = (pid: number) => /^State:\s+[^Z]/m.test(read(`${pid}/status`));
-  await Promise.all((["SIGINT", "SIGTERM"] as const).map(async (signal) => {
+  const codes = { SIGINT: 130, SIGTERM: 143, SIGKILL: 137 };
+  const signals = ["SIGINT", "SIGTERM", "SIGKILL"] as const;
+  await Promise.all(signals.map(async (signal) => {
     await using comparing = run("compare.ts", ["--only", "select"]);
     const { pid } = comparing;
     let left: number[] = [];
     await eventually(() => {
       left = children(pid);
-      return left.some(alive);
-    }, "it starts nothing");
+      return left.some((child) => read(`${child}/cmdline`).includes("--port"));
+    }, "it starts no server");
     Deno.kill(pid, signal);
-    assertEquals(
-      (await comparing.status).code,
-      signal === "SIGINT" ? 130 : 143,
-    );
+    assertEquals((await comparing.status).code, codes[signal]);
     assertEquals(comparing.output(), "");
     await eventually(() => !left.some(alive), "a server is left");
   }));

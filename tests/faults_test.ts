@@ -36,6 +36,9 @@ const waits: [script: string, args: string[], calls: string, error: string][] =
     ["epoll_http.ts", [], "recvfrom", "EAGAIN"],
     ["epoll.ts", [], "epoll_p?wait", "EINTR"],
     ["epoll.ts", ["--edge"], "epoll_p?wait", "EINTR"],
+    ["coroutines.ts", [], "epoll_p?wait", "EINTR"],
+    ["coroutines.ts", [], "recvfrom", "EAGAIN"],
+    ["cores.ts", [], "epoll_p?wait|recvfrom", "EINTR"],
     ["epoll_http.ts", [], "epoll_p?wait", "EINTR"],
     ["blocking.ts", [], "accept4|recvfrom|sendto", "EINTR"],
     ["threads.ts", [], "p?poll|recvfrom|sendto", "EINTR"],
@@ -49,9 +52,13 @@ const multiplexers = [
   ["select.ts", "pselect6|select"],
   ["poll.ts", "p?poll"],
   ["epoll.ts", "epoll_p?wait"],
+  ["coroutines.ts", "epoll_p?wait"],
   ["epoll_http.ts", "epoll_p?wait"],
   ["io_uring.ts", "io_uring_enter"],
 ];
+
+/** Servers whose calls are made in Workers. */
+const WORKERS = ["threads.ts", "cores.ts"];
 
 const servers: [script: string, args: string[]][] = [
   ["blocking.ts", []],
@@ -61,6 +68,8 @@ const servers: [script: string, args: string[]][] = [
   ["poll.ts", []],
   ["epoll.ts", []],
   ["epoll.ts", ["--edge"]],
+  ["coroutines.ts", []],
+  ["cores.ts", ["--workers", "1"]],
   ["signal.ts", ["--interval", "0.02"]],
   ["async.ts", []],
 ];
@@ -101,7 +110,7 @@ else {
         calls,
         error,
         when: "1+2",
-        thread: script === "threads.ts" ? undefined : `${server.pid}`,
+        thread: WORKERS.includes(script) ? undefined : `${server.pid}`,
       });
       for (const visit of ["first", "second"]) {
         using conn = await connect(server.port);
@@ -201,12 +210,13 @@ else {
     assertMatch(await server.until(": two."), /: one\.\n.*: two\.\n/);
   });
 
-  for (const script of ["epoll.ts", "epoll_http.ts"]) {
+  for (const script of ["epoll.ts", "coroutines.ts", "epoll_http.ts"]) {
     test(`${script}: a client that epoll has no room for is told so, and the next one is served`, async () => {
       await using server = await start(script);
-      const told = script === "epoll.ts"
-        ? /^no space left on device \(ENOSPC\)\n$/
-        : /^HTTP\/1.1 503 [^]*no space left on device/;
+      const http = script === "epoll_http.ts";
+      const told = http
+        ? /^HTTP\/1.1 503 [^]*no space left on device/
+        : /^no space left on device \(ENOSPC\)\n$/;
       {
         await using _ = await inject(server, {
           calls: "epoll_ctl",
@@ -224,9 +234,9 @@ else {
       await server.until("cannot accept: no space left on device (ENOSPC)");
       await server.until(/disconnected: no space left on device \(ENOSPC\)\n/);
       using next = await connect(port);
-      const text = script === "epoll.ts" ? "hi\n" : GET;
+      const text = http ? GET : "hi\n";
       const answer = await soon(exchange(next, text), "it waits");
-      assertMatch(answer, script === "epoll.ts" ? HELLO : /^HTTP\/1.1 200 /);
+      assertMatch(answer, http ? /^HTTP\/1.1 200 / : HELLO);
     });
   }
 
@@ -238,6 +248,8 @@ else {
       ["poll.ts", [], "p?poll"],
       ["epoll.ts", [], "epoll_p?wait"],
       ["epoll.ts", ["--edge"], "epoll_p?wait"],
+      ["coroutines.ts", [], "epoll_p?wait"],
+      ["cores.ts", ["--workers", "1"], "epoll_p?wait"],
       ["threads.ts", [], called],
       ["nonblocking.ts", ["--interval", "0.02"], called],
       ["signal.ts", ["--interval", "0.02"], called],
@@ -294,6 +306,7 @@ else {
   for (
     const [script, calls, error, told] of [
       ["threads.ts", "clone3?", "EAGAIN", "no more threads: "],
+      ["cores.ts", "epoll_ctl", "ENOSPC", ""],
       ["signal.ts", "fcntl", "ENOMEM", ""],
     ]
   ) {
@@ -315,7 +328,7 @@ else {
     });
   }
 
-  for (const script of ["epoll.ts", "epoll_http.ts"]) {
+  for (const script of ["epoll.ts", "coroutines.ts", "epoll_http.ts"]) {
     test(`${script}: it does not listen in vain when watches are used up`, async () => {
       // Which epoll_ctl is its own, of the same thread as epoll_create1(0)?
       const file = await Deno.makeTempFile();

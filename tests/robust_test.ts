@@ -41,6 +41,7 @@ const servers: [
   ["select.ts", [], "hi\n", /^hello sir\n$/],
   ["poll.ts", [], "hi\n", /^hello sir\n$/],
   ["epoll.ts", [], "hi\n", /^hello sir\n$/],
+  ["coroutines.ts", [], "hi\n", /^hello sir\n$/],
   ["epoll_http.ts", ["--timeout", "60"], GET, /^HTTP\/1.1 200 /],
   ["signal.ts", [], "hi\n", /^hello sir\n$/],
   ["async.ts", [], "hi\n", /^hello sir\n$/],
@@ -101,7 +102,13 @@ for (const [script, args, text, answer] of servers) {
 }
 
 // In the others, somebody else accepts, or a round may have begun already.
-const sleepers = ["select.ts", "poll.ts", "epoll.ts", "epoll_http.ts"];
+const sleepers = [
+  "select.ts",
+  "poll.ts",
+  "epoll.ts",
+  "coroutines.ts",
+  "epoll_http.ts",
+];
 for (const [script, args, text, answer] of servers) {
   if (!sleepers.includes(script)) continue;
   test(`${script}: where clients have left, the next one gets in at once`, async () => {
@@ -137,6 +144,7 @@ for (
     "select.ts",
     "poll.ts",
     "epoll.ts",
+    "coroutines.ts",
     "signal.ts",
   ]
 ) {
@@ -288,7 +296,7 @@ for (const script of ["poll.ts", "io_uring.ts"]) {
   });
 }
 
-for (const script of ["select.ts", "threads.ts"]) {
+for (const script of ["select.ts", "threads.ts", "cores.ts"]) {
   test(`${script}: ends with a line when there is no room for its output`, async () => {
     const file = await Deno.makeTempFile();
     await using full = run(

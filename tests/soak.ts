@@ -37,6 +37,8 @@ const servers: [script: string, ...args: string[]][] = [
   ["poll.ts"],
   ["epoll.ts"],
   ["epoll.ts", "--edge"],
+  ["coroutines.ts"],
+  ["cores.ts", "--workers", "2"],
   ["epoll_http.ts"],
   ["signal.ts"],
   ["async.ts"],

@@ -49,9 +49,17 @@ async function statusLine(port: number, lines: string[]) {
 }
 
 /** The processes that a process has started. */
+/** The servers that a process has started. */
 const children = (pid: number) =>
   Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim().split(" ")
-    .filter((pid) => pid).map(Number);
+    .filter((pid) => pid && isServer(pid)).map(Number);
+const isServer = (pid: string) => {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("--port");
+  } catch {
+    return false; // it has ended meanwhile
+  }
+};
 const alive = (pid: number) => {
   try {
     return !/^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
@@ -266,7 +274,8 @@ test("without -A it says what to do", async () => {
 });
 
 test("other sites get 403", async () => {
-  await using server = await watch(ONE);
+  const tunnel = ["--hostname", "0.0.0.0", "--allow-host", "localhost:9000"];
+  await using server = await watch([...ONE, ...tunnel]);
   const { port } = server;
   const own = `host: 127.0.0.1:${port}`;
   const socket = [
@@ -279,6 +288,11 @@ test("other sites get 403", async () => {
   const cases: [status: number, path: string, head: string[]][] = [
     [200, "/", [own]],
     [200, "/", [`host: localhost:${port}`, origin(`localhost:${port}`)]],
+    [200, "/", ["host: localhost:9000", origin("localhost:9000")]],
+    [200, "/", ["host: localhost:9000", "origin: https://localhost:9000"]],
+    [403, "/", ["host: localhost:9000", origin(`localhost:${port}`)]],
+    [403, "/", ["host: localhost:9001"]],
+    [403, "/", [own, `origin: https://127.0.0.1:${port}`]],
     [200, "/source/select.ts", [own]],
     [200, "/models/states.js", [own]],
     [200, "/watch/page/page.js", [own]],
@@ -617,7 +631,12 @@ test("a script may print objects, as one does to see them", async () => {
   );
 });
 
-test("Ctrl-C leaves nothing behind", async () => {
+test("Ctrl-C leaves nothing behind", () => leavesNothing("SIGINT"));
+
+test("killed by SIGKILL, it leaves no server behind", () =>
+  leavesNothing("SIGKILL"));
+
+async function leavesNothing(signal: Deno.Signal) {
   await using server = await watch(["--only", "blocking,async"]);
   using page = new Page(server);
   await page.open();
@@ -628,10 +647,11 @@ test("Ctrl-C leaves nothing behind", async () => {
     "both, and both without a trace",
   );
   const pids = children(server.pid);
-  Deno.kill(server.pid, "SIGINT");
-  assertEquals((await server.status).code, 130);
+  Deno.kill(server.pid, signal);
+  const { code } = await server.status;
+  if (signal === "SIGINT") assertEquals(code, 130);
   await eventually(() => !pids.some(alive), "a server is left");
-});
+}
 
 test("when nobody looks, nothing is asked", async () => {
   await using server = await watch(ONE);

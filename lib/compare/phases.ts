@@ -42,7 +42,8 @@ export function findPhases(
   for (const { thread, spans } of threads) {
     const copied = spans.findIndex((span) => hasMessage(span, asked));
     if (copied === -1) continue;
-    return phasesOf(spans, copied, thread ? "own" : "main");
+    const isClients = thread !== "" && !thread.startsWith("worker ");
+    return phasesOf(spans, copied, isClients ? "own" : "main");
   }
   return null;
 }

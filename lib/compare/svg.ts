@@ -71,11 +71,12 @@ const WORDS = {
     tag: "zh-CN",
     title: "等待的时候，每种模型在做什么",
     scene:
-      "两个客户端连上来。第二位马上发话，第一位过一会儿才开口；得到回答后，各自过一会儿离开。",
+      "两个客户端建立连接。第二位马上发请求，第一位过一会儿才发；收到响应后，各自过一会儿断开。",
     thread: "线程",
     cost: (one: string, all: string, cpu: string) =>
-      `为一人占住 ${one}，为所有人 ${all}；CPU ${cpu}`,
-    source: "画自服务器自己的跟踪记录和客户端的时钟，compare.ts 的同一次运行。",
+      `等一个客户端 ${one}，等所有客户端 ${all}；CPU ${cpu}`,
+    source:
+      "根据服务器的跟踪记录和客户端计时绘制，取自 compare.ts 的同一次运行。",
     noteColumns: 144,
   },
 };

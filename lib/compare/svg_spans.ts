@@ -121,7 +121,7 @@ function marks(spans: Span[], { top, right, x, language }: ThreadPlace) {
     const { state, from } = moved ?? useful[0] ?? group[0];
     drawn.push(mark(state, x(from), top, THREAD_HEIGHT));
 
-    const nothing = { en: "nothing", zh: "什么也没有" }[language];
+    const nothing = { en: "nothing", zh: "无数据" }[language];
     const closed = isClosedAfter(from, spans);
     const words = markCaption(useful) || (closed ? "close" : nothing);
     const left = x(from) - 2;

@@ -7,7 +7,13 @@ import { width } from "../width.ts";
 import { ticks } from "./axis.ts";
 import { drawnStates } from "./captions.ts";
 import type { SceneRun } from "./scene_run.ts";
-import { busyWarning, costTable, NONE, phaseTable } from "./tables.ts";
+import {
+  busyWarning,
+  costTable,
+  NONE,
+  phaseTable,
+  type Table,
+} from "./tables.ts";
 import {
   BOLD,
   FAINT,
@@ -20,7 +26,7 @@ import { padEnd, padStart, wrap } from "./text.ts";
 
 /**
  * Draws a scene model by model: `head()`, `run()` for each, `foot()`. Where the
- * window is low, the drawing is compact: one line for each thread, no tables.
+ * window is low, the drawing is compact: one line for each thread.
  */
 export class TerminalReport {
   readonly #layout: TerminalLayout;
@@ -76,7 +82,7 @@ export class TerminalReport {
     const narrow = numberColumns.length === 2;
     return {
       en: narrow ? ["1st", "2nd"] : ["first", "second", "vain", "CPU"],
-      zh: narrow ? ["第一", "第二"] : ["第一位", "第二位", "白问", "CPU"],
+      zh: narrow ? ["第一", "第二"] : ["第一位", "第二位", "落空", "CPU"],
     }[options.language];
   }
 
@@ -128,7 +134,7 @@ export class TerminalReport {
 
   /**
    * What stands below the threads: the axis, the legend, a warning if the machine
-   * was busy, and the tables; of these last two, what there is room for.
+   * was busy, and the tables: of these, what there is room for.
    */
   foot(runs: SceneRun[]): string {
     const { compact, options } = this.#layout;
@@ -148,16 +154,23 @@ export class TerminalReport {
     const warning = busyWarning(runs, language);
     if (warning) add(wrap(warning, columns));
     if (compact) add(wrap(this.#note(states), columns));
-    const tables = [costTable(runs, language), phaseTable(runs, language)];
-    const tablesFit = add(
-      tables.flatMap((table) => ["", ...tableLines(table, this.#layout)]),
-    );
-    if (!tablesFit) {
-      const more = {
-        en: "More, with two tables, in a higher window or a pipe.",
-        zh: "窗口高一些，或接上管道，还有更多内容和两张表。",
+    const cost = costTable(runs, language);
+    const phases = phaseTable(runs, language);
+    const addTables = (...tables: Table[]) =>
+      add(tables.flatMap((table) => ["", ...tableLines(table, this.#layout)]));
+    // One alone: rather that of the phases, for compact rows have costs already.
+    const more = {
+      en: ["two tables", "the other table"],
+      zh: ["两张表", "另一张表"],
+    }[language];
+    if (!addTables(cost, phases)) {
+      const one = addTables(phases) || addTables(cost);
+      const missing = more[one ? 1 : 0];
+      const hint = {
+        en: `A higher window or a pipe has ${missing} as well.`,
+        zh: `窗口更高或输出到管道时，还会显示${missing}。`,
       }[language];
-      add(wrap(more, columns));
+      add(wrap(hint, columns));
     }
     return lines.join("\n");
   }
@@ -214,12 +227,14 @@ export class TerminalReport {
     const labels = this.#numberLabels().filter((_, i) => i !== 2); // no time
     const isAway = states.some((state) => STATES[state].kind === "away");
     const numbers = {
-      en: `${labels.join(", ")}: ms, of a server without --trace.`,
-      zh: `${labels.join("、")}：毫秒，取自不带 --trace 的服务器。`,
+      en: `${
+        labels.join(", ")
+      }: in ms, measured at a second server, without --trace.`,
+      zh: `${labels.join("、")}：单位毫秒，取自另一个不带 --trace 的服务器。`,
     }[language];
     const away = {
       en: " Out playing or free, the thread sleeps in Deno’s epoll_wait.",
-      zh: "出去玩或空着时，线程睡在 Deno 的 epoll_wait 里。",
+      zh: "出去玩或空闲时，线程睡在 Deno 的 epoll_wait 里。",
     }[language];
     return isAway ? numbers + away : numbers;
   }

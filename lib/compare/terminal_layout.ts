@@ -63,8 +63,8 @@ export class TerminalLayout {
 /** About how many rows everything needs, which nobody knows before the scene. */
 function rowsOfAll(models: Model[], columns: number): number {
   let rows = 0;
-  for (const { threadPerClient } of models) {
-    const threads = threadPerClient ? 3 : 1; // the main one and two for clients
+  for (const { threadPerClient, workers = 1 } of models) {
+    const threads = threadPerClient ? 3 : workers; // the main one, and two
     rows += threads + 4;
   }
   const tables = 2 * (models.length + 3) +

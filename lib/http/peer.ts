@@ -4,7 +4,7 @@
  * requests themselves are read in request.ts, and the responses written in
  * response.ts.
  */
-import { libc, log, Peer, printable } from "../../util.ts";
+import { compute, libc, log, Peer, printable } from "../../util.ts";
 import { Memory, Refusal, type Request, RequestReader } from "./request.ts";
 import {
   CONTINUE,
@@ -59,6 +59,7 @@ export class Http {
     readonly options: {
       echo: boolean;
       quiet: boolean;
+      work: number;
       timeout: number;
       bodies: number;
     },
@@ -211,6 +212,7 @@ export class HttpPeer extends Peer {
 
   #respond({ method, path, minor, keepAlive, body }: Request): Bytes {
     this.#closing = !keepAlive;
+    compute(this.#http.options.work);
     const { second } = this.#http;
     const responses = responsesFor(keepAlive, minor);
     if (method === "OPTIONS" && (path === "/" || path === "*")) {

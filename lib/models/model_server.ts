@@ -1,4 +1,6 @@
 /** The server of a model, as a process whose trace and output are read. */
+import { fail } from "../output.ts";
+import { descriptorLimit } from "../proc.ts";
 import {
   type Process,
   scriptCommand,
@@ -30,6 +32,25 @@ export interface ModelServer {
   type(line: string): void;
   /** Kills the server. */
   stop(): void;
+}
+
+/** Descriptors for all else than servers and their clients: Deno's own, files. */
+const OWN_DESCRIPTORS = 40;
+/** Each of a model's two servers has three pipes, a pidfd, and two clients. */
+const MODEL_DESCRIPTORS = 2 * 7;
+
+/**
+ * Ends the script where the servers of so many models, and their clients, need
+ * more descriptors than it may have.
+ */
+export function requireDescriptors(models: number) {
+  const needed = OWN_DESCRIPTORS + MODEL_DESCRIPTORS * models;
+  const most = descriptorLimit();
+  if (most >= needed) return;
+  fail(
+    `needs ${needed} descriptors, and may have ${most}; ` +
+      `try ulimit -n ${needed}, or fewer models with --only`,
+  );
 }
 
 /** Of a server that goes on warning, only the last warnings are kept. */

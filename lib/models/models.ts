@@ -19,6 +19,8 @@ export interface Model {
   makesOwnCalls: boolean;
   /** Whether each client has a thread of its own, which takes time to start. */
   threadPerClient?: true;
+  /** How many threads the script's clients share, if there are more than one. */
+  workers?: number;
   /** The script's flags for a scene with a beat of so many seconds. */
   sceneFlags?: (beat: number) => string[];
   /** The script's flags in watch.ts, where hundreds of idle clients may connect. */
@@ -89,8 +91,9 @@ export const models: Model[] = [
     },
     canteen: {
       en:
-        "you leave a number; the server at the counter keeps at most 1024, and must go through the whole list each time something is ready",
-      zh: "你留个号码；阿姨的本子只有 1024 格，每次有饭好了都得从头翻一遍",
+        "you hand in a sheet of 1024 boxes, which comes back ticked: each time you fill it in anew, and both of you go through all of it",
+      zh:
+        "你交上一张 1024 格的单子，还回来时打了勾：每次都得重新填，阿姨和你都得从头看一遍",
     },
     shownByDefault: true,
     message,
@@ -101,8 +104,8 @@ export const models: Model[] = [
     name: { en: "Multiplexed I/O with poll(2)", zh: "多路复用 I/O，poll(2)" },
     canteen: {
       en:
-        "you leave a number, as with select, but the list is as long as you like. The server still goes through all of it each time",
-      zh: "也是留个号码，只是本子要多长有多长；每次还是得从头翻一遍",
+        "you hand in a list as long as you like, and need not write it anew; still, both of you go through all of it each time",
+      zh: "单子要多长有多长，也不用重填；可每次还是得阿姨和你都从头看一遍",
     },
     shownByDefault: true,
     message,
@@ -113,7 +116,7 @@ export const models: Model[] = [
     name: { en: "Multiplexed I/O with epoll(7)", zh: "多路复用 I/O，epoll(7)" },
     canteen: {
       en: "you leave your name. When it is ready, you are called, and only you",
-      zh: "你留下名字：饭好了她就叫你，而且只叫你",
+      zh: "你留下名字：饭好了阿姨就叫你，而且只叫你",
     },
     shownByDefault: true,
     message,
@@ -127,18 +130,52 @@ export const models: Model[] = [
     },
     canteen: {
       en: "you leave your name. When it is ready, you are called, and only you",
-      zh: "你留下名字：饭好了她就叫你，而且只叫你",
+      zh: "你留下名字：饭好了阿姨就叫你，而且只叫你",
     },
     shownByDefault: false,
     message: "GET / HTTP/1.1\r\nHost: canteen\r\n\r\n",
     makesOwnCalls: true,
   },
   {
+    script: "coroutines.ts",
+    name: {
+      en: "Multiplexed I/O with a coroutine for each client",
+      zh: "多路复用 I/O，每个客户端一个协程",
+    },
+    canteen: {
+      en:
+        "each of you keeps a bookmark in the book you read; whoever is called goes on where it lies",
+      zh: "每人手里一本书，夹着书签；叫到谁，谁就从书签那儿接着看",
+    },
+    shownByDefault: true,
+    message,
+    makesOwnCalls: true,
+  },
+  {
+    script: "cores.ts",
+    name: {
+      en: "Multiplexed I/O with epoll(7) on every core",
+      zh: "多路复用 I/O，每个核一个 epoll(7) 循环",
+    },
+    canteen: {
+      en:
+        "several of you wait at one window under the same name: who gets up when it is called?",
+      zh: "几个人用同一个名字在一个窗口等：叫到这个名字，谁站起来？",
+    },
+    shownByDefault: false, // two clients give its workers little to do
+    workers: 2,
+    sceneFlags: () => ["--workers", "2"],
+    watchFlags: ["--workers", "2"],
+    message,
+    makesOwnCalls: true,
+    idleState: "free",
+  },
+  {
     script: "signal.ts",
     name: { en: "Signal-driven I/O", zh: "信号驱动 I/O" },
     canteen: {
       en: "your phone rings when something is ready; you walk over and look",
-      zh: "有什么好了你的手机就响；你走过去看看",
+      zh: "有饭好了你的手机就响；你走过去看看是哪一份",
     },
     shownByDefault: true,
     message,

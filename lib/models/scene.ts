@@ -20,18 +20,18 @@ export const SCENE = {
 export const SCENE_EVENTS: { beats: number; caption: Words; brief: Words }[] = [
   {
     beats: SCENE.connect,
-    caption: { en: "both connect", zh: "两位都连上" },
+    caption: { en: "both connect", zh: "两位都建立连接" },
     brief: { en: "both", zh: "连上" },
   },
   {
     beats: SCENE.secondAsks,
-    caption: { en: "the second asks", zh: "第二位发话" },
-    brief: { en: "second asks", zh: "第二位问" },
+    caption: { en: "the second asks", zh: "第二位发请求" },
+    brief: { en: "second asks", zh: "第二位" },
   },
   {
     beats: SCENE.firstAsks,
-    caption: { en: "the first asks", zh: "第一位发话" },
-    brief: { en: "first asks", zh: "第一位问" },
+    caption: { en: "the first asks", zh: "第一位发请求" },
+    brief: { en: "first asks", zh: "第一位" },
   },
 ];
 

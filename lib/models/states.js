@@ -38,10 +38,10 @@ export const STATES = {
     colour: { light: "#b3401f", dark: "#bd4a2f" },
     ansi: 31,
     glyph: "▓",
-    word: { en: "held for one", zh: "只为一人守着" },
+    word: { en: "held for one", zh: "只等一个客户端" },
     legend: {
       en: "held for one client: this thread serves nobody else",
-      zh: "线程被一个客户端占住，顾不上别人",
+      zh: "线程被一个客户端占住，其他客户端得不到服务",
     },
   },
   all: {
@@ -49,10 +49,10 @@ export const STATES = {
     colour: { light: "#2f6db3", dark: "#3d74b8" },
     ansi: 34,
     glyph: "▒",
-    word: { en: "held for everyone", zh: "为所有人守着" },
+    word: { en: "held for everyone", zh: "等所有客户端" },
     legend: {
       en: "held for everyone: whoever comes is served",
-      zh: "线程替所有人等着，谁来都能接待",
+      zh: "线程同时等所有客户端，谁就绪就服务谁",
     },
   },
   playing: {
@@ -71,10 +71,10 @@ export const STATES = {
     colour: { light: "#0f7466", dark: "#6fd1c0" },
     ansi: 36,
     glyph: "╌",
-    word: { en: "free", zh: "空着" },
+    word: { en: "free", zh: "空闲" },
     legend: {
       en: "free: asleep in Deno’s epoll_wait until it is called",
-      zh: "空着：睡在 Deno 的 epoll_wait 里，等人来叫",
+      zh: "空闲：睡在 Deno 的 epoll_wait 里，等待唤醒",
     },
   },
   copying: {
@@ -85,7 +85,7 @@ export const STATES = {
     word: { en: "copies", zh: "拷贝数据" },
     legend: {
       en: "copies data: microseconds, drawn wider",
-      zh: "拷贝数据：只要几微秒，画宽了",
+      zh: "拷贝数据：只要几微秒，图中有意画宽",
     },
   },
   accepting: {
@@ -93,16 +93,16 @@ export const STATES = {
     colour: { light: "#59636e", dark: "#9aa4af" },
     ansi: 0,
     glyph: "┃",
-    word: { en: "accepts", zh: "接入客户端" },
-    legend: { en: "accepts a client", zh: "接入一个客户端" },
+    word: { en: "accepts", zh: "接受连接" },
+    legend: { en: "accepts a client", zh: "接受一个连接" },
   },
   asking: {
     kind: "mark",
     colour: { light: "#1f2328", dark: "#e6edf3" },
     ansi: 0,
     glyph: "|",
-    word: { en: "asks in vain", zh: "白问一次" },
-    legend: { en: "asks in vain (EAGAIN)", zh: "白问一次（EAGAIN）" },
+    word: { en: "asks in vain", zh: "轮询落空" },
+    legend: { en: "asks in vain (EAGAIN)", zh: "轮询落空（EAGAIN）" },
   },
   resolved: {
     kind: "mark",
@@ -117,8 +117,8 @@ export const STATES = {
     colour: { light: "#d4dae0", dark: "#333b44" },
     ansi: 2,
     glyph: "░",
-    word: { en: "does other things", zh: "忙别的" },
-    legend: { en: "does other things", zh: "忙别的" },
+    word: { en: "does other things", zh: "做其他事" },
+    legend: { en: "does other things", zh: "做其他事" },
   },
 };
 
@@ -126,7 +126,7 @@ export const STATES = {
 export const WAIT = {
   colour: { light: "#8250a8", dark: "#c297e8" },
   ansi: 35,
-  legend: { en: "a client waits for its answer", zh: "客户端在等回答" },
+  legend: { en: "a client waits for its answer", zh: "客户端在等响应" },
 };
 
 /**
@@ -144,20 +144,20 @@ export function describeSpan({ state, call }, language, client) {
   const { sleeps, where } = call === "read" // blocking.ts reads what is typed
     ? {
       en: { sleeps: "waits at the keyboard", where: "at the keyboard" },
-      zh: { sleeps: "等键盘输入", where: "键盘前" },
+      zh: { sleeps: "等键盘输入", where: "等键盘" },
     }[language]
     : {
       en: { sleeps: `asleep in ${call}`, where: call },
       zh: { sleeps: `睡在 ${call} 里`, where: call },
     }[language];
   if (state === "all") {
-    const forAll = { en: ", for everyone", zh: "，为所有人" }[language];
+    const forAll = { en: ", for everyone", zh: "，等所有客户端" }[language];
     return [sleeps + forAll, sleeps, where];
   }
   if (!client) return [sleeps, where];
   const forOne = {
     en: { long: `, for ${client} alone`, short: `, for ${client}` },
-    zh: { long: `，只为${client}`, short: `，为${client}` },
+    zh: { long: `，只等${client}`, short: `，等${client}` },
   }[language];
   return [sleeps + forOne.long, where + forOne.short, sleeps, where];
 }

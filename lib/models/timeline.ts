@@ -233,7 +233,8 @@ export class Timeline {
     const gone = call === "close" || (event.promised && nothingRead);
     if (phase === "return" && gone && client) {
       this.clients.delete(key);
-      if (name) thread.ended = true; // the thread of a client ends with it
+      // The thread of one client, which has its descriptor first in its name.
+      if (name.startsWith(`${key} `)) thread.ended = true;
     }
     return { thread, spans };
   }

@@ -8,17 +8,26 @@ const CONTENT_TYPES: Record<string, string> = {
 };
 
 /**
- * Whether a request comes from a page of this server, which is at that port.
+ * Whether a request comes from a page of this server, which is at that port, or,
+ * through a tunnel, at the host `allowed` (`localhost:9000`; "": at no other).
  * Other sites can send requests here, and with a name of their own for this
  * address even read the answers; but they cannot lie about Host and Origin.
  */
-export function isFromOwnPage(request: Request, port: number): boolean {
+export function isFromOwnPage(
+  request: Request,
+  port: number,
+  allowed: string,
+): boolean {
   const hosts = [`127.0.0.1:${port}`, `localhost:${port}`];
+  if (allowed) hosts.push(allowed);
   if (port === 80) hosts.push("127.0.0.1", "localhost");
   const host = request.headers.get("host") ?? "";
   const origin = request.headers.get("origin");
   if (!hosts.includes(host)) return false;
-  if (origin !== null) return origin === `http://${host}`;
+  if (origin !== null) {
+    const secure = host === allowed && origin === `https://${host}`; // a proxy
+    return secure || origin === `http://${host}`;
+  }
   return !isWebSocket(request); // a browser gives each WebSocket its origin
 }
 

@@ -37,6 +37,11 @@ export interface Hello {
     canteen: Words;
     /** Whether each client has a thread of its own. */
     threadPerClient: boolean;
+    /**
+     * Whether its clients share two threads, which are shown where those of A and
+     * B would be.
+     */
+    workers: boolean;
     /** Whether its answers are typed into its terminal. */
     typesAnswers: boolean;
   }[];

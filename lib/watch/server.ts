@@ -1,5 +1,6 @@
 /** The server of the page: its WebSocket, and what the commands of pages do. */
 import { type Model, models as knownModels } from "../models/models.ts";
+import { descriptorLimit } from "../proc.ts";
 import { now, pause } from "../time.ts";
 import { parseCommand } from "./parse_command.ts";
 import { isFromOwnPage, isWebSocket, respond, serveFile } from "./files.ts";
@@ -58,11 +59,22 @@ export class WatchServer {
     await model.resizeIdle(this.#idle);
   }
 
-  /** Answers a request; `port` is the one that the page has been served at. */
-  async handle(request: Request, port: number): Promise<Response> {
+  /**
+   * Answers a request; `port` is the one that the page has been served at, and
+   * `allowedHost` where a tunnel has it, or "".
+   */
+  async handle(
+    request: Request,
+    port: number,
+    allowedHost: string,
+  ): Promise<Response> {
     const host = request.headers.get("host") ?? "";
-    if (!isFromOwnPage(request, port)) {
-      return respond(403, "this page is for this machine only\n", host);
+    if (!isFromOwnPage(request, port, allowedHost)) {
+      return respond(
+        403,
+        "this page is for this machine only; see --allow-host\n",
+        host,
+      );
     }
     const url = URL.parse(request.url);
     if (!url) return respond(400, "that is no URL\n", host);
@@ -123,6 +135,7 @@ export class WatchServer {
         name: model.name,
         canteen: model.canteen,
         threadPerClient: model.threadPerClient ?? false,
+        workers: model.workers !== undefined,
         typesAnswers: model.typedAnswer !== undefined,
       })),
       defaultAnswer: typed?.typedAnswer ?? "",
@@ -320,14 +333,4 @@ function send({ socket }: Page, message: Message) {
   if (socket.readyState !== WebSocket.OPEN) return;
   if (socket.bufferedAmount > MOST_BUFFERED) return; // it misses something then
   socket.send(JSON.stringify(message));
-}
-
-/** How many descriptors this process may have. @see proc_pid_limits(5) */
-function descriptorLimit(): number {
-  try {
-    const limits = Deno.readTextFileSync("/proc/self/limits");
-    return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? 1024);
-  } catch {
-    return 1024;
-  }
 }

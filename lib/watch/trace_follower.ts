@@ -192,7 +192,7 @@ export class TraceFollower {
     const { time, call, phase, args, source, outcome = "", error } = event;
     const seconds = ((time - this.#started) / 1000).toFixed(6).padStart(11);
     const line = `${source ? lineOf(source) : ""}`.padStart(4);
-    const role = event.thread ? `${this.#roleOfThread(event.thread)}: ` : "";
+    const role = event.thread ? `${this.#shortName(event.thread)}: ` : "";
     const begin = `${seconds} ${line}  ${role}${call}(${args}`;
     if (phase === "call") return begin + (event.promised ? ") promised" : "");
     const end = `${begin}${outcome})${error ? ` ${error}` : ""}`;
@@ -223,9 +223,15 @@ export class TraceFollower {
     return port ? this.roleOf(port) : "other";
   }
 
-  /** A thread for one client has its address as its name. */
+  #shortName(thread: string): string {
+    return /^worker \d+/.exec(thread)?.[0] ?? this.#roleOfThread(thread);
+  }
+
+  /** The thread of a client has its address as its name; others have a number. */
   #roleOfThread(name: string): "" | ClientId | "other" {
     if (!name) return "";
+    const worker = /^worker (\d+) /.exec(name)?.[1];
+    if (worker) return CLIENT_IDS[Number(worker) - 1] ?? "other";
     const role = this.roleOf(Number(name.split(":").at(-1)));
     return CLIENT_IDS.find((id) => id === role) ?? "other";
   }

@@ -5,7 +5,7 @@ import { sendCommand } from "./connection.js";
 import { byId, element, setAttribute, setText } from "./dom.js";
 import { latest } from "./latest.js";
 import { settings } from "./settings.js";
-import { joinHint } from "./text.js";
+import { joinHint, threadName } from "./text.js";
 import { view } from "./time.js";
 
 /**
@@ -133,10 +133,12 @@ function lineStates(positions) {
   return states;
 }
 
-/** The clients of a line, as shown behind it.
+/** The clients of a line, or the workers, as shown behind it.
  * @param {LineState} state */
 function clientNames({ clients, idle }) {
-  const names = /** @type {string[]} */ ([...clients].sort());
+  const names = [...clients].sort().map((client) =>
+    threadName(client, model?.workers, settings.language)
+  );
   if (idle) names.push(`${idle} …`);
   return names.join(" ") || undefined;
 }

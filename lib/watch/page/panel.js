@@ -18,6 +18,7 @@ import {
   describeStatus,
   describeThread,
   describeWork,
+  threadName,
 } from "./text.js";
 import { DELAY, redraw } from "./time.js";
 
@@ -102,8 +103,9 @@ export class Panel {
     }).observe(this.canvas);
 
     this.state = element("span", { "data-state": "starting" });
-    // A and B have a thread each where every client has one.
-    this.clientThreads = model.threadPerClient
+    // A and B have a thread each where every client has one; or all clients share
+    // two, which are shown there.
+    this.clientThreads = model.threadPerClient || model.workers
       ? {
         A: element("span", { class: "threads" }),
         B: element("span", { class: "threads" }),
@@ -321,10 +323,12 @@ export class Panel {
       setText(place, "");
       return;
     }
-    // The thread serves no other client: the name need not be said twice.
-    const unnamed = { ...current, role: undefined };
-    const text = describeThread(unnamed, settings.language);
-    setText(place, `${client}: ${text}`);
+    const { language } = settings;
+    const { workers } = this.model;
+    // A client's thread serves no other: the client need not be named twice.
+    const shown = workers ? current : { ...current, role: undefined };
+    const name = threadName(client, workers, language);
+    setText(place, `${name}: ${describeThread(shown, language)}`);
   }
 
   /** @param {ModelUpdate} model

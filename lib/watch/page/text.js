@@ -1,6 +1,7 @@
 /** What the page says, in English and in Chinese. */
 // @ts-check
 import { describeSpan } from "../../models/states.js";
+import { CLIENT_IDS } from "./client_ids.js";
 
 /**
  * @import { Language, Words } from "../../models/states.js"
@@ -16,29 +17,29 @@ import { describeSpan } from "../../models/states.js";
 export const TEXTS = {
   title: { en: "How a server waits", zh: "服务器是怎么等的" },
   connect: { en: "connect", zh: "连接" },
-  ask: { en: "ask", zh: "提问" },
-  leave: { en: "leave", zh: "离开" },
+  ask: { en: "ask", zh: "请求" },
+  leave: { en: "leave", zh: "断开" },
   "A connect": { en: "A connect", zh: "A 连接" },
-  "A ask": { en: "A ask", zh: "A 提问" },
-  "A leave": { en: "A leave", zh: "A 离开" },
+  "A ask": { en: "A ask", zh: "A 请求" },
+  "A leave": { en: "A leave", zh: "A 断开" },
   "B connect": { en: "B connect", zh: "B 连接" },
-  "B ask": { en: "B ask", zh: "B 提问" },
-  "B leave": { en: "B leave", zh: "B 离开" },
+  "B ask": { en: "B ask", zh: "B 请求" },
+  "B leave": { en: "B leave", zh: "B 断开" },
   clientA: { en: "Client A", zh: "客户端 A" },
   clientB: { en: "Client B", zh: "客户端 B" },
-  scene: { en: "Play the scene", zh: "演一遍" },
+  scene: { en: "Play the scene", zh: "演示一遍" },
   more: { en: "+100 idle", zh: "+100 空闲" },
   fewer: { en: "−100 idle", zh: "−100 空闲" },
   idleClients: { en: "Idle clients", zh: "空闲客户端" },
-  load: { en: "as fast as they can", zh: "全速提问" },
+  load: { en: "as fast as they can", zh: "全速请求" },
   pause: { en: "Pause", zh: "暂停" },
   now: { en: "now", zh: "现在" },
   toNow: { en: "to now", zh: "回到现在" },
   slow: { en: "slow motion", zh: "慢放" },
-  earlier: { en: "Earlier", zh: "往前" },
-  later: { en: "Later", zh: "往后" },
-  previous: { en: "Previous moment of work", zh: "上一次干活" },
-  next: { en: "Next moment of work", zh: "下一次干活" },
+  earlier: { en: "Earlier", zh: "更早" },
+  later: { en: "Later", zh: "更晚" },
+  previous: { en: "Previous moment of work", zh: "上一个动作" },
+  next: { en: "Next moment of work", zh: "下一个动作" },
   closer: { en: "Zoom in", zh: "放大" },
   farther: { en: "Zoom out", zh: "缩小" },
   time: { en: "Time", zh: "时间" },
@@ -48,31 +49,31 @@ export const TEXTS = {
   predict: { en: "Predict first", zh: "先猜一猜" },
   predictHead: {
     en: "Both connect. B asks first, A a moment later. Who is answered first?",
-    zh: "两位都连上。B 先问，A 过一会儿才问。谁先得到回答？",
+    zh: "两位都建立连接。B 先发请求，A 过一会儿才发。谁先收到响应？",
   },
   dismiss: { en: "Not now", zh: "先不猜" },
-  close: { en: "Close", zh: "关上" },
+  close: { en: "Close", zh: "关闭" },
   lastCalls: { en: "Its last calls", zh: "最近的调用" },
-  yourAnswer: { en: "Your answer", zh: "你的回答" },
-  send: { en: "answer", zh: "回答" },
-  auto: { en: "answer by itself", zh: "自动回答" },
+  yourAnswer: { en: "Your answer", zh: "你的响应" },
+  send: { en: "answer", zh: "响应" },
+  auto: { en: "answer by itself", zh: "自动响应" },
   restart: { en: "Start it again", zh: "重新启动" },
-  legend: { en: "What the colours mean", zh: "颜色的意思" },
+  legend: { en: "What the colours mean", zh: "颜色图例" },
   many: {
     en: "too much for any eye: the parts of its time, counted",
-    zh: "快得看不清：按时间占比画",
+    zh: "变化太快，按时间占比绘制",
   },
   about: {
     en:
       "Every model is a process on this machine. What its thread does comes from its own trace, the clients are real. The newest is drawn a fifth of a second late, so that it is complete.",
     zh:
-      "每种模型都是本机上的一个进程。线程在干什么，来自它自己的 trace；客户端是真的。最新的部分晚五分之一秒画出来，好画得完整。",
+      "每种模型都是本机上的一个进程。线程的状态来自它自己的跟踪记录，客户端是真实的连接。最新的部分延迟五分之一秒绘制，以保证完整。",
   },
   aboutLoad: {
     en:
       "As fast as they can: tracing costs time, so the servers you see are asked at most 30 times a second, and where that makes too many lines, less often. System calls are counted there. CPU time is that of a second server of each model, without a trace, asked without pause by one client, one model after the other, 40 ms each.",
     zh:
-      "全速提问：trace 本身要花时间，所以你看到的服务器每秒最多被问 30 次，行数太多时更少；系统调用在这里数。CPU 时间来自每种模型的另一个进程，它不带 trace，由一个客户端不停地问，各模型轮流，每次 40 毫秒。",
+      "全速请求：跟踪本身有开销，所以图中的服务器每秒最多处理 30 个请求，输出行数太多时更少；系统调用次数在这里统计。CPU 时间来自每种模型的另一个进程，它不带跟踪，由一个客户端不停地发请求，各模型轮流，每次 40 毫秒。",
   },
   aboutCode: {
     en: "Press a script’s name to see its code.",
@@ -85,23 +86,23 @@ export const TEXTS = {
 export const KEYS = [
   {
     keys: "1 2 3",
-    action: { en: "A connect, ask, leave", zh: "A 连接、提问、离开" },
+    action: { en: "A connect, ask, leave", zh: "A 连接、请求、断开" },
   },
   {
     keys: "4 5 6",
-    action: { en: "B connect, ask, leave", zh: "B 连接、提问、离开" },
+    action: { en: "B connect, ask, leave", zh: "B 连接、请求、断开" },
   },
-  { keys: "7", action: { en: "the scene", zh: "演一遍" } },
+  { keys: "7", action: { en: "the scene", zh: "演示一遍" } },
   {
     keys: "8 9",
     action: { en: "100 idle more, fewer", zh: "空闲客户端增减 100" },
   },
-  { keys: "0", action: { en: "as fast as they can", zh: "全速提问" } },
+  { keys: "0", action: { en: "as fast as they can", zh: "全速请求" } },
   { keys: "P", action: { en: "pause", zh: "暂停" } },
-  { keys: "← →", action: { en: "through the past", zh: "看过去" } },
+  { keys: "← →", action: { en: "through the past", zh: "回看" } },
   {
     keys: ", .",
-    action: { en: "previous, next work", zh: "上一次、下一次干活" },
+    action: { en: "previous, next work", zh: "上一个、下一个动作" },
   },
   { keys: "+ −", action: { en: "zoom", zh: "放大、缩小" } },
   { keys: "S", action: { en: "slow motion", zh: "慢放" } },
@@ -136,7 +137,7 @@ export function describeWork(rate, language) {
   const rounded = (Math.round(rate / unit) * unit).toLocaleString(language);
   return {
     en: `at work: ${rounded} calls a second`,
-    zh: `在干活：每秒 ${rounded} 次调用`,
+    zh: `工作中：每秒 ${rounded} 次调用`,
   }[language];
 }
 
@@ -180,16 +181,16 @@ export function describeClient(client, time, language) {
   const waited = duration(client.waited ?? 0, language);
   const { reason } = client;
   const descriptions = {
-    away: { en: "not here", zh: "不在" },
+    away: { en: "not here", zh: "未连接" },
     connecting: {
       en: `connecting since ${length}`,
-      zh: `正在连接，已 ${length}`,
+      zh: `正在连接，已等 ${length}`,
     },
-    connected: { en: "connected", zh: "连上了" },
-    waiting: { en: `waiting since ${length}`, zh: `等了 ${length}` },
-    answered: { en: `answered after ${waited}`, zh: `${waited}后得到回答` },
-    load: { en: "asks without pause", zh: "不停地问" },
-    ended: { en: `turned away: ${reason}`, zh: `没能留下：${reason}` },
+    connected: { en: "connected", zh: "已连接" },
+    waiting: { en: `waiting since ${length}`, zh: `已等 ${length}` },
+    answered: { en: `answered after ${waited}`, zh: `${waited}后收到响应` },
+    load: { en: "asks without pause", zh: "不停地发请求" },
+    ended: { en: `turned away: ${reason}`, zh: `被拒绝：${reason}` },
   };
   return descriptions[client.status][language];
 }
@@ -198,7 +199,7 @@ export function describeClient(client, time, language) {
  * @param {number} port
  * @param {Language} language */
 export function joinHint(port, language) {
-  const hint = { en: "join it:", zh: "也来连：" }[language];
+  const hint = { en: "join it:", zh: "用你自己的客户端连接：" }[language];
   return `${hint} deno run -A client.ts --port ${port}`;
 }
 
@@ -209,8 +210,11 @@ export function joinHint(port, language) {
 export function describeStatus(status, reason, language) {
   const descriptions = {
     starting: { en: "starting …", zh: "正在启动……" },
-    failed: { en: `cannot run here: ${reason}`, zh: `在这里跑不了：${reason}` },
-    ended: { en: `it has ended: ${reason}`, zh: `它结束了：${reason}` },
+    failed: {
+      en: `cannot run here: ${reason}`,
+      zh: `在这里无法运行：${reason}`,
+    },
+    ended: { en: `it has ended: ${reason}`, zh: `已结束：${reason}` },
   };
   return descriptions[status][language];
 }
@@ -259,7 +263,7 @@ export function describeIdle({ connected, reason }, wanted, language) {
   if (!reason || connected >= wanted) return count;
   const limit = {
     en: `; no more: ${reason}`,
-    zh: `；再多不行：${reason}`,
+    zh: `；无法再增加：${reason}`,
   }[language];
   return count + limit;
 }
@@ -275,7 +279,7 @@ export function describeVerdict({ script, guess, waits, asked }, language) {
   if (waits.A === undefined || waits.B === undefined) {
     return {
       en: `${script}: the scene was cut short`,
-      zh: `${script}：没演完`,
+      zh: `${script}：演示被中断`,
     }[language];
   }
   const first = asked.A + waits.A < asked.B + waits.B ? "A" : "B";
@@ -287,7 +291,7 @@ export function describeVerdict({ script, guess, waits, asked }, language) {
   return {
     en: `${script}: ${first} was answered first${verdict.en}.` +
       ` A waited ${a}, B ${b}.`,
-    zh: `${script}：先得到回答的是 ${first}${verdict.zh}。` +
+    zh: `${script}：先收到响应的是 ${first}${verdict.zh}。` +
       `A 等了 ${a}，B 等了 ${b}。`,
   }[language];
 }
@@ -302,7 +306,7 @@ export function describeAnswers({ client, answered, waiting }, language) {
   const models = answered === 1 ? "1 model" : `${answered} models`;
   const answer = {
     en: `${client} was answered by ${models}`,
-    zh: `${answered} 个模型回答了 ${client}`,
+    zh: `${client} 收到了 ${answered} 个模型的响应`,
   }[language];
   if (!waiting.length) return answer;
   const rest = {
@@ -319,17 +323,28 @@ export function describeAnswers({ client, answered, waiting }, language) {
 export function translateError(error, language) {
   if (language === "en") return error;
   return error
-    .replace(/^([AB]) is not connected$/, "$1 还没有连接")
-    .replace(/^([AB]) is connected already$/, "$1 已经连上了")
-    .replace(/^([AB]) waits already$/, "$1 已经在等了")
+    .replace(/^([AB]) is not connected$/, "$1 未连接")
+    .replace(/^([AB]) is connected already$/, "$1 已连接")
+    .replace(/^([AB]) waits already$/, "$1 已经在等响应")
     .replace(/^nobody is idle$/, "没有空闲客户端")
     .replace(
       /^(\d+) idle clients at every model.*?(\d+) descriptors$/,
-      "每种模型最多 $1 个空闲客户端：这个脚本最多有 $2 个描述符",
+      "每种模型最多 $1 个空闲客户端：本进程最多可用 $2 个文件描述符",
     );
 }
 
 export const LOST = {
   en: "The server has gone. Trying again …",
-  zh: "服务器不在了，正在重试……",
+  zh: "与服务器的连接已断开，正在重试……",
 };
+
+/** The name of a client's thread, or of the worker that is shown in its place.
+ * @param {ClientRole} role
+ * @param {boolean | undefined} areWorkers
+ * @param {Language} language
+ * @returns {string} */
+export function threadName(role, areWorkers, language) {
+  const index = CLIENT_IDS.findIndex((id) => id === role);
+  if (!areWorkers || index === -1) return role;
+  return { en: "worker ", zh: "工作线程 " }[language] + (index + 1);
+}
