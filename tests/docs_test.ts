@@ -7,7 +7,11 @@ import { connect, exchange, root, run, start, suite } from "./harness.ts";
 const read = (path: string) => Deno.readTextFileSync(new URL(path, root));
 const PAGES = [
   ["README.md", "README.zh-CN.md"],
-  ["docs/lesson.md", "docs/lesson.zh-CN.md"],
+  ...[...Deno.readDirSync(new URL("docs/", root))]
+    .filter(({ name }) => /^\w+\.md$/.test(name))
+    .map((
+      { name },
+    ) => [`docs/${name}`, `docs/${name}`.replace(".", ".zh-CN.")]),
 ];
 
 const blocks = (text: string) => text.match(/^```.*?^```/gms) ?? [];
@@ -57,7 +61,7 @@ Deno.test("READMEs: every link of our own leads somewhere", () => {
         `${page}: ${link} is not there`,
       );
       if (!fragment) continue;
-      const anchors = headings(read(page)).map(anchor);
+      const anchors = headings(Deno.readTextFileSync(target)).map(anchor);
       assert(
         anchors.includes(decodeURIComponent(fragment)),
         `${page}: ${link}`,
@@ -69,7 +73,7 @@ Deno.test("READMEs: every link of our own leads somewhere", () => {
 Deno.test("READMEs: every flag is one that a script has", async () => {
   // Flags of Deno, npm, Docker, WSL and curl; and one that no --help lists.
   const others =
-    "help allow-net allow-ffi allow-read watch parallel rm name security-opt install";
+    "help init allow-net allow-ffi allow-read watch parallel rm name security-opt install";
   const known = new Set(others.split(" ").map((name) => `--${name}`));
   const scripts = [...Deno.readDirSync(root)].map(({ name }) => name)
     .filter((name) => name.endsWith(".ts") && name !== "util.ts");
@@ -110,12 +114,27 @@ Deno.test("READMEs: the canteen is the same everywhere", () => {
   }
 });
 
+Deno.test("READMEs: of a reasonable length, and a screen before the first picture", () => {
+  for (const page of PAGES[0]) {
+    const lines = read(page).split("\n");
+    assert(lines.length <= 421, `${page}: ${lines.length}`);
+    const picture = lines.findIndex((line) => line.startsWith("[!["));
+    assert(picture > 0 && picture < 40, `${page}: ${picture}`);
+  }
+  for (const { name } of Deno.readDirSync(new URL("docs/", root))) {
+    if (!/^bench-.*svg$/.test(name)) continue;
+    const [, width] = /<svg[^>]* width="([\d.]+)"/.exec(read(`docs/${name}`))!;
+    assert(Number(width) <= 900, `${name}: ${width}`);
+  }
+});
+
 Deno.test("READMEs: what is to be changed is there to be changed", () => {
   const source = new Map([
     ["blocking.ts", "fcntl(listener, F_SETFL"],
     ["poll.ts", "watch(peer.fd, POLLIN"],
     ["epoll.ts", "else if (options.edge"],
     ["signal.ts", "watch(peer.fd)"],
+    ["coroutines.ts", "yield; // until something comes"],
     ["async.ts", "serve(conn)"],
   ]);
   for (const [script, line] of source) {
@@ -206,7 +225,7 @@ Deno.test("pages: no line is too long for a terminal of 80 columns", () => {
 const test = suite("copies, as the README says");
 const GET = "GET / HTTP/1.0\r\n\r\n";
 
-/** A script with util.ts, lib/ and the README's deno.json in an empty folder. */
+/** A script with util.ts, lib/ and the documented deno.json in an empty folder. */
 async function copyOf(script: string) {
   const dir = await Deno.makeTempDir();
   const { success } = await new Deno.Command("cp", {
@@ -214,7 +233,8 @@ async function copyOf(script: string) {
     cwd: root,
   }).output();
   assert(success);
-  const section = read("README.md").split("## Copying a script\n")[1];
+  const section = read("docs/machines.md")
+    .split("## Copies and dependencies\n")[1];
   const [, config] = /^```json\n(.*?)^```/ms.exec(section)!;
   await Deno.writeTextFile(`${dir}/deno.json`, config);
   return {
