@@ -9,19 +9,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "puppeteer-core";
 import { pause } from "../../lib/time.ts";
 import { launchBrowser, startWatch } from "./browser.ts";
+import { executablePath } from "./executable.ts";
 
 const root = new URL("../..", import.meta.url);
-const USUAL_PATHS = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
-const executablePath = Deno.env.get("CHROMIUM") ?? USUAL_PATHS.find(isFile);
 const TIMEOUT = 15_000; // ms
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
 
 /** The text of a model's state or of one of its clients; empty without one. */
 function text(page: Page, script: string, selector: string): Promise<string> {

@@ -31,10 +31,22 @@ export function connect(onMessage) {
   });
 }
 
-/** Sends a command, or drops it while there is no connection.
- * @param {Command} command */
-export function sendCommand(command) {
+/** What executes the commands: the server, or else a recording.
+ * @type {(command: Command) => void} */
+let execute = (command) => {
   if (socket?.readyState === WebSocket.OPEN) {
     socket.send(JSON.stringify(command));
   }
+};
+
+/** Has commands executed by another one than the server.
+ * @param {(command: Command) => void} executor */
+export function replaceServer(executor) {
+  execute = executor;
+}
+
+/** Sends a command, or drops it while there is no connection.
+ * @param {Command} command */
+export function sendCommand(command) {
+  execute(command);
 }

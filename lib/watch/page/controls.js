@@ -101,8 +101,10 @@ function pressKey(event) {
   if (target.matches(usesKeys) && key !== "Escape") return;
   const shortcut = key === "=" ? "+" : key; // the same key without Shift
   if (event.repeat && !REPEATING_KEYS.includes(shortcut)) return;
+  const isLive = !document.body.classList.contains("recorded");
   const button = /** @type {HTMLElement | undefined} */ (
     [...document.querySelectorAll("[aria-keyshortcuts]")].find((found) =>
+      (isLive || !found.closest(".live-only")) &&
       found.getAttribute("aria-keyshortcuts")?.toLowerCase() ===
         shortcut.toLowerCase()
     )

@@ -42,6 +42,19 @@ export const TEXTS = {
   closer: { en: "Zoom in", zh: "放大" },
   farther: { en: "Zoom out", zh: "缩小" },
   time: { en: "Time", zh: "时间" },
+  save: { en: "Save as a page", zh: "存成网页" },
+  chapters: { en: "Parts of the recording", zh: "录像的各段" },
+  lanes: { en: "Models", zh: "模型" },
+  recordingOver: {
+    en: "The recording ends here. Play the scene starts it again.",
+    zh: "录像到此为止。点“演一遍”从头再放。",
+  },
+  aboutRecorded: {
+    en:
+      "This is a recording: what threads did comes from their traces, and the clients were real. Pause, zoom, slow motion and the code work as in the live page.",
+    zh:
+      "这是录像：线程在干什么，来自它们的 trace；客户端都是真的。暂停、缩放、慢放、看代码，都和实时页面一样。",
+  },
   language: { en: "中文", zh: "English" },
   theme: { en: "Light or dark", zh: "浅色或深色" },
   large: { en: "Large type", zh: "大字" },
@@ -80,23 +93,30 @@ export const TEXTS = {
   },
 };
 
-/** What each key does, for the foot of the page.
- * @type {{ keys: string, action: Words }[]} */
+/** What each key does, for the foot of the page; `isLive`: not in a recording.
+ * @type {{ keys: string, action: Words, isLive?: boolean }[]} */
 export const KEYS = [
   {
     keys: "1 2 3",
     action: { en: "A connect, ask, leave", zh: "A 连接、提问、离开" },
+    isLive: true,
   },
   {
     keys: "4 5 6",
     action: { en: "B connect, ask, leave", zh: "B 连接、提问、离开" },
+    isLive: true,
   },
   { keys: "7", action: { en: "the scene", zh: "演一遍" } },
   {
     keys: "8 9",
     action: { en: "100 idle more, fewer", zh: "空闲客户端增减 100" },
+    isLive: true,
   },
-  { keys: "0", action: { en: "as fast as they can", zh: "全速提问" } },
+  {
+    keys: "0",
+    action: { en: "as fast as they can", zh: "全速提问" },
+    isLive: true,
+  },
   { keys: "P", action: { en: "pause", zh: "暂停" } },
   { keys: "← →", action: { en: "through the past", zh: "看过去" } },
   {
@@ -192,6 +212,21 @@ export function describeClient(client, time, language) {
     ended: { en: `turned away: ${reason}`, zh: `没能留下：${reason}` },
   };
   return descriptions[client.status][language];
+}
+
+/** What a recording is, and how to see the same live.
+ * @param {number} recorded when, in ms since 1970
+ * @param {string} machine
+ * @param {Language} language */
+export function recordedBadge(recorded, machine, language) {
+  const day = new Date(recorded).toLocaleDateString(
+    { en: "en-GB", zh: "zh-CN" }[language],
+    { day: "numeric", month: "long", year: "numeric" },
+  );
+  return {
+    en: `Recorded on ${day} (${machine}). Live: deno run -A watch.ts`,
+    zh: `录制于 ${day}（${machine}）。实时看：deno run -A watch.ts`,
+  }[language];
 }
 
 /** How else to be a client of a model.
