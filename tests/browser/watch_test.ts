@@ -268,6 +268,37 @@ Deno.test({
       await press(page, "Large type");
     });
 
+    await test.step("a link is a view, and the page keeps it", async () => {
+      const shown = () =>
+        page.$$eval(
+          ".model:not([hidden])",
+          (models) => models.map((model) => model.getAttribute("aria-label")),
+        );
+      const address = `http://127.0.0.1:${server.port}/`;
+      assertEquals(page.url().split("#")[1] ?? "", "");
+      await page.goto(`${address}#only=epoll,select,nothing&idle=100`);
+      await until(page, "epoll.ts", ".idle", /^100 idle$/);
+      assertEquals(await shown(), ["select.ts", "epoll.ts"]);
+      await page.waitForFunction(() =>
+        location.hash === "#only=select,epoll&idle=100"
+      );
+      await press(page, "−100 idle");
+      await page.waitForFunction(() => location.hash === "#only=select,epoll");
+      await page.evaluate(() => location.hash = "only=async&load");
+      await until(page, "async.ts", A, /^A asks without pause$/);
+      assertEquals(await shown(), ["async.ts"]);
+      await press(page, "as fast as they can");
+      await page.waitForFunction(() => location.hash === "#only=async");
+      await page.click("summary");
+      await page.click('#lanes input[name="select.ts"]');
+      await page.waitForFunction(() => location.hash === "#only=select,async");
+      await page.evaluate(() => location.hash = "");
+      await page.waitForFunction(() =>
+        document.querySelectorAll(".model:not([hidden])").length === 6
+      );
+      await press(page, "A leave");
+    });
+
     await test.step("every button has a name", async () => {
       const nameless = await page.$$eval(
         "button, input",

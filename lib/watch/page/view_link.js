@@ -43,8 +43,10 @@ export function readLink() {
 /** Shows only these models, or all where none of them is here.
  * @param {string[] | undefined} scripts */
 export function showOnly(scripts) {
-  const known = scripts?.filter((script) => panels.has(script));
-  const isAll = !known?.length || known.length === panels.size;
+  const known = [...panels.keys()].filter((script) =>
+    scripts?.includes(script)
+  );
+  const isAll = !known.length || known.length === panels.size;
   only = isAll ? undefined : known;
   for (const [script, { section }] of panels) {
     section.hidden = !isShown(script);
