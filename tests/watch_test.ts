@@ -308,6 +308,7 @@ test("other sites get 403", async () => {
       ...socket,
     ]],
     [101, "/live", [own, origin(`127.0.0.1:${port}`), ...socket]],
+    [101, "/live", [own, `origin: https://127.0.0.1:${port}`, ...socket]],
     [404, "/", [own, origin(`127.0.0.1:${port}`), ...socket]],
     [404, "/source/watch.ts", [own]],
     [404, "/source/../util.ts", [own]],

@@ -18,7 +18,8 @@ export function isFromOwnPage(request: Request, port: number): boolean {
   const host = request.headers.get("host") ?? "";
   const origin = request.headers.get("origin");
   if (!hosts.includes(host)) return false;
-  if (origin !== null) return origin === `http://${host}`;
+  // Behind a tunnel that ends TLS, Host is ours, and Origin too but for https.
+  if (origin !== null) return /^https?:\/\/(.*)$/.exec(origin)?.[1] === host;
   return !isWebSocket(request); // a browser gives each WebSocket its origin
 }
 
@@ -90,7 +91,7 @@ export function respond(
     "script-src 'self'",
     "style-src 'self'",
     "img-src 'self' data:",
-    `connect-src 'self'${status === 200 ? ` ws://${host}` : ""}`,
+    `connect-src 'self'${status === 200 ? ` ws://${host} wss://${host}` : ""}`,
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",

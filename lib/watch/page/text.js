@@ -364,6 +364,18 @@ export function translateError(error, language) {
     );
 }
 
+/** Why the page is empty.
+ * @param {string} url of the WebSocket
+ * @param {Language} language */
+export function cannotOpen(url, language) {
+  return {
+    en: `Cannot open ${url}, which brings all that is shown here: ` +
+      "does a proxy keep WebSockets out? Trying again …",
+    zh: `打不开 ${url}，页面上的一切都从那里来：` +
+      "是不是有代理挡住了 WebSocket？正在重试……",
+  }[language];
+}
+
 export const LOST = {
   en: "The server has gone. Trying again …",
   zh: "服务器不在了，正在重试……",
