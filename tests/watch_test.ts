@@ -768,6 +768,55 @@ test("what an answer costs, in calls and in µs", async () => {
   assert(cpu! > 5 && cpu! < 5000, `${cpu} µs`);
 });
 
+test("where A is not answered, nothing is measured, and it is said why", async () => {
+  await using server = await watch(["--only", "blocking,threads"]);
+  using page = new Page(server);
+  await page.open();
+  const model = (script: string) => page.update!.models[script];
+  page.command({ type: "idle", by: 100 });
+  await page.until("threads.ts is full", ({ models }) => {
+    const { connected, reason } = models["threads.ts"].idle;
+    return connected === 32 && reason === "every thread is taken (32)";
+  });
+  page.command({ type: "load", on: true });
+  await page.until(
+    "A is not answered",
+    ({ models }) =>
+      models["blocking.ts"].metrics?.isUnanswered === true &&
+      models["threads.ts"].clients.A.status === "ended",
+  );
+  const { cpu, calls } = model("blocking.ts").metrics!;
+  assertEquals([cpu, calls], [null, null]);
+  assertEquals(model("threads.ts").metrics, undefined);
+  assertEquals(
+    model("threads.ts").clients.A.reason,
+    "every thread is taken (32)",
+  );
+  page.command({ type: "ask", client: "A" });
+  await eventually(() => page.errors.length === 1, "nothing is said");
+  page.command({ type: "load", on: false });
+  page.command({ type: "idle", by: -100 });
+  await page.until(
+    "nobody is idle",
+    ({ models }) =>
+      Object.values(models).every(({ idle }) =>
+        !idle.connected && !idle.reason
+      ),
+  );
+  page.command({ type: "leave", client: "A" });
+  page.command({ type: "load", on: true });
+  await page.until(
+    "A is answered",
+    ({ models }) =>
+      Object.values(models).every(({ metrics, clients }) =>
+        metrics && !metrics.isUnanswered && clients.A.status === "load"
+      ),
+  );
+  page.command({ type: "connect", client: "A" });
+  await eventually(() => page.errors.length === 2, "nothing is said");
+  assertEquals(new Set(page.errors), new Set(["A asks without pause already"]));
+});
+
 test("more idle clients than there are descriptors are refused", async () => {
   await using server = await watch(
     ONE,

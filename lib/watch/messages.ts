@@ -126,6 +126,11 @@ export interface Metrics {
   calls: number | null;
   /** CPU time in µs for each answer of a server without a trace, or null. */
   cpu: number | null;
+  /**
+   * Whether A waits in vain for an answer of the server that is shown. Nothing is
+   * known then: what the other one costs, which has no such clients, is no price.
+   */
+  isUnanswered: boolean;
   /** How many answers that server has given in the last seconds. */
   answers: number;
 }

@@ -123,7 +123,8 @@ export class RunningModel {
   /** Whether it is known what an answer costs. */
   isMeasured(): boolean {
     if (!this.#load) return true; // A could not stay
-    return typeof this.#load.metrics().cpu === "number";
+    const { cpu, isUnanswered } = this.#load.metrics();
+    return cpu !== null || isUnanswered;
   }
 
   /** Client A asks without pause, until `stopLoad`. */

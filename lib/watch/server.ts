@@ -257,13 +257,19 @@ export class WatchServer {
     const models = this.#running().filter(({ clients }) =>
       !clients[id].present
     );
-    if (models.length === 0) return `${id} is connected already`;
+    const asks = id === "A" && this.#load !== null;
+    if (models.length === 0) {
+      return asks
+        ? "A asks without pause already"
+        : `${id} is connected already`;
+    }
     for (const { clients, port } of models) clients[id].connect(port);
-    if (id === "A" && this.#load) models.forEach((model) => model.startLoad());
+    if (asks) models.forEach((model) => model.startLoad());
   }
 
   #ask(id: ClientId): string | undefined {
     this.#abortScene();
+    if (id === "A" && this.#load) return "A asks without pause already";
     if (!this.#running().some(({ clients }) => clients[id].present)) {
       return `${id} is not connected`;
     }

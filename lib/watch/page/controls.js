@@ -87,7 +87,10 @@ function pressCommand(command) {
   clearNotice();
   if (!view.isLive) backToNow();
   sendCommand(command);
-  if (command.type === "ask") summarizeAnswers(command.client);
+  if (command.type !== "ask") return;
+  const { client } = command;
+  const isAsking = client === "A" && latest.update?.load;
+  if (!isAsking) summarizeAnswers(client);
 }
 
 /** Presses the button that has the key as its shortcut.

@@ -13,8 +13,8 @@ import { startDrawing } from "./picture.js";
 import { hideVerdict, onSceneResult } from "./predict.js";
 import { recording } from "./recorded.js";
 import { playRecording } from "./recording.js";
+import { translateReason } from "./reasons.js";
 import { settings } from "./settings.js";
-import { translateError } from "./text.js";
 import { adjustClock, resetTime } from "./time.js";
 import { applyOnly, followLink, listenToLink } from "./view_link.js";
 
@@ -35,7 +35,7 @@ function onMessage(message) {
       onSceneResult(message);
       break;
     case "error":
-      showNotice(translateError(message.error, settings.language));
+      showNotice(translateReason(message.error, settings.language));
   }
 }
 

@@ -1,6 +1,7 @@
 /** What the page says, in English and in Chinese. */
 // @ts-check
 import { describeSpan } from "../../models/states.js";
+import { translateReason } from "./reasons.js";
 
 /**
  * @import { Language, Words } from "../../models/states.js"
@@ -198,7 +199,7 @@ export function beforePause(ms, language) {
 export function describeClient(client, time, language) {
   const length = duration(Math.max(0, time - client.since), language);
   const waited = duration(client.waited ?? 0, language);
-  const { reason } = client;
+  const reason = translateReason(client.reason ?? "", language);
   const descriptions = {
     away: { en: "not here", zh: "不在" },
     connecting: {
@@ -241,11 +242,12 @@ export function joinHint(port, language) {
  * @param {Exclude<ModelUpdate["status"], "running">} status
  * @param {string | undefined} reason
  * @param {Language} language */
-export function describeStatus(status, reason, language) {
+export function describeStatus(status, reason = "", language) {
+  const why = translateReason(reason, language);
   const descriptions = {
     starting: { en: "starting …", zh: "正在启动……" },
-    failed: { en: `cannot run here: ${reason}`, zh: `在这里跑不了：${reason}` },
-    ended: { en: `it has ended: ${reason}`, zh: `它结束了：${reason}` },
+    failed: { en: `cannot run here: ${why}`, zh: `在这里跑不了：${why}` },
+    ended: { en: `it has ended: ${why}`, zh: `它结束了：${why}` },
   };
   return descriptions[status][language];
 }
@@ -258,13 +260,16 @@ const UNKNOWN = "…"; // not measured yet
 export function describeMetrics(metrics, language) {
   return {
     calls: describeCalls(metrics, language),
-    cpu: describeCpu(metrics.cpu),
+    cpu: metrics.isUnanswered ? "" : describeCpu(metrics.cpu),
   };
 }
 
 /** @param {Metrics} metrics
  * @param {Language} language */
-function describeCalls({ makesOwnCalls, calls }, language) {
+function describeCalls({ makesOwnCalls, calls, isUnanswered }, language) {
+  if (isUnanswered) {
+    return { en: "A is not answered", zh: "A 没得到回答" }[language];
+  }
   if (!makesOwnCalls) return { en: "Deno’s", zh: "Deno 调用" }[language];
   if (calls === null) return UNKNOWN;
   const count = calls < 100
@@ -286,15 +291,17 @@ function describeCpu(us) {
  * @param {number} wanted
  * @param {Language} language */
 export function describeIdle({ connected, reason }, wanted, language) {
-  if (!connected && !reason) return "";
+  // With nobody wanted, it matters no more why there were not more.
+  if (!connected && (!reason || !wanted)) return "";
   const count = {
     en: `${connected} idle`,
     zh: `${connected} 个空闲客户端`,
   }[language];
   if (!reason || connected >= wanted) return count;
+  const why = translateReason(reason, language);
   const limit = {
-    en: `; no more: ${reason}`,
-    zh: `；再多不行：${reason}`,
+    en: `; no more: ${why}`,
+    zh: `；再多不行：${why}`,
   }[language];
   return count + limit;
 }
@@ -327,41 +334,32 @@ export function describeVerdict({ script, guess, waits, asked }, language) {
   }[language];
 }
 
-/** How many models have answered a client's question, and which have not.
+/** How many models have answered a client's question, and which have not, or
+ * have turned the client away.
  * @param {object} answers
  * @param {ClientId} answers.client
  * @param {number} answers.answered how many have answered
  * @param {string[]} answers.waiting the scripts that have not
+ * @param {string[]} answers.refused the scripts that did not let it stay
  * @param {Language} language */
-export function describeAnswers({ client, answered, waiting }, language) {
+export function describeAnswers(
+  { client, answered, waiting, refused },
+  language,
+) {
   const models = answered === 1 ? "1 model" : `${answered} models`;
   const answer = {
     en: `${client} was answered by ${models}`,
     zh: `${answered} 个模型回答了 ${client}`,
   }[language];
-  if (!waiting.length) return answer;
   const rest = {
     en: `; it still waits at ${waiting.join(", ")}`,
     zh: `；还在等：${waiting.join("、")}`,
   }[language];
-  return answer + rest;
-}
-
-/** What the server has said about a command, in the reader's language where the
- * error is a common one.
- * @param {string} error
- * @param {Language} language */
-export function translateError(error, language) {
-  if (language === "en") return error;
-  return error
-    .replace(/^([AB]) is not connected$/, "$1 还没有连接")
-    .replace(/^([AB]) is connected already$/, "$1 已经连上了")
-    .replace(/^([AB]) waits already$/, "$1 已经在等了")
-    .replace(/^nobody is idle$/, "没有空闲客户端")
-    .replace(
-      /^(\d+) idle clients at every model.*?(\d+) descriptors$/,
-      "每种模型最多 $1 个空闲客户端：这个脚本最多有 $2 个描述符",
-    );
+  const away = {
+    en: `; turned away by ${refused.join(", ")}`,
+    zh: `；没让它留下的：${refused.join("、")}`,
+  }[language];
+  return answer + (waiting.length ? rest : "") + (refused.length ? away : "");
 }
 
 /** Why the page is empty.
