@@ -189,7 +189,9 @@ export class TraceFollower {
   }
 
   #format(event: TraceEvent): string {
-    const { time, call, phase, args, source, outcome = "", error } = event;
+    const { time, call, phase, source, error } = event;
+    const args = brief(event.args);
+    const outcome = brief(event.outcome ?? "");
     const seconds = ((time - this.#started) / 1000).toFixed(6).padStart(11);
     const line = `${source ? lineOf(source) : ""}`.padStart(4);
     const role = event.thread ? `${this.#shortName(event.thread)}: ` : "";
@@ -240,6 +242,12 @@ export class TraceFollower {
 /** The descriptor in `3, 13 bytes "is it ready?\n"`. */
 function firstArg(args: string): string {
   return args.split(", ")[0];
+}
+
+/** As much of a text as fits a line: poll may have a thousand descriptors. */
+function brief(text: string): string {
+  if (text.length <= MOST_CHARACTERS) return text;
+  return `${text.slice(0, MOST_CHARACTERS)}…`;
 }
 
 /** Text from a trace, in which there may be what strangers have sent. */
