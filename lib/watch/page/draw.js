@@ -1,7 +1,7 @@
 /** Draws on canvases what threads and clients did, side by side in time. */
 // @ts-check
 /// <reference lib="dom" />
-import { describeSpan, STATES, WAIT } from "../../models/states.js";
+import { BACKGROUND, describeSpan, STATES, WAIT } from "../../models/states.js";
 import { clientName, duration } from "./text.js";
 
 /**
@@ -38,20 +38,14 @@ import { clientName, duration } from "./text.js";
 /** What is not the colour of a state, as in style.css. */
 const COLOURS = {
   light: {
-    background: "#ffffff",
     text: "#1f2328",
     soft: "#59636e",
     guide: "#e4e8ec",
-    onHeld: "#ffffff",
-    onMark: "#1f2328",
   },
   dark: {
-    background: "#0d1117",
     text: "#e6edf3",
     soft: "#9aa4af",
     guide: "#262d36",
-    onHeld: "#ffffff",
-    onMark: "#0d1117",
   },
 };
 /** Fills the time in which a thread is not held. */
@@ -316,18 +310,11 @@ function drawLabel(context, span, { left, width, top, height }, viewport) {
   );
   if (!text) return;
   if (span.state === "playing") { // the hatch would disturb its reader
-    context.fillStyle = COLOURS[mode].background;
+    context.fillStyle = BACKGROUND[mode];
     const size = textWidth(context, text);
     context.fillRect(x - 4, top + 3, size + 8, height - 6);
   }
-  const { kind, colour } = STATES[span.state];
-  const textColour = {
-    away: colour[mode],
-    held: COLOURS[mode].onHeld,
-    mark: COLOURS[mode].onMark,
-    other: COLOURS[mode].text,
-  };
-  context.fillStyle = textColour[kind];
+  context.fillStyle = STATES[span.state].label[mode];
   context.fillText(text, x, top + height / 2 + 0.5);
 }
 
@@ -335,18 +322,21 @@ function drawLabel(context, span, { left, width, top, height }, viewport) {
  * @param {Span} span
  * @param {Viewport} viewport */
 function spanLabels(span, { from, to, language }) {
-  const { call, args = "", outcome = "" } = span;
+  const { call, args = "", outcome = "", error } = span;
   const { kind } = STATES[span.state];
   if (kind === "other" && !call) return [];
   const texts = describeSpan(span, language, clientName(span.role, language));
   if (!call) return texts;
-  if (kind === "mark") texts.unshift(`${call}: ${texts[0]}`);
+  if (kind === "mark") {
+    texts.unshift(...texts.map((text) => `${call}: ${text}`));
+  }
   if (kind === "other") texts.unshift(call);
   if (to - from < CLOSE) {
     const length = duration(span.to - span.from, language);
+    const failure = error ? ` ${error}` : "";
     texts.unshift(
-      `${call}(${args}${outcome})  ${length}`,
-      `${call}  ${length}`,
+      `${call}(${args}${outcome})${failure}  ${length}`,
+      `${call}${failure}  ${length}`,
     );
   }
   return texts;
