@@ -212,7 +212,7 @@ export class TraceFollower {
   #toMessage(
     { client, source, ...span }: TimelineSpan,
   ): Span {
-    const { state, from, to, call, args, outcome, error, many } = span;
+    const { state, from, to, call, args, outcome, error, slept, many } = span;
     return {
       state,
       from: from - this.epoch,
@@ -221,6 +221,7 @@ export class TraceFollower {
       args: shorten(args),
       outcome: shorten(outcome),
       error,
+      slept,
       many,
       line: lineOf(source) || undefined,
       role: this.#roleOfClient(client),

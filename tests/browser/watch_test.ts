@@ -61,6 +61,39 @@ async function press(page: Page, name: string) {
   await button!.click();
 }
 
+/** Waits until the page has drawn what it knows. */
+async function drawn(page: Page) {
+  await page.evaluate(() =>
+    new Promise((resolve) =>
+      requestAnimationFrame(() => requestAnimationFrame(resolve))
+    )
+  );
+}
+
+/** All that the page says of a moment: words, counts, lines, the last calls. */
+function moment(page: Page): Promise<string> {
+  return page.evaluate(() => {
+    const places = ".present, .metrics, #idle, [aria-current], #calls";
+    return [...document.querySelectorAll(places)]
+      .map(({ textContent }) => textContent).join("\n");
+  });
+}
+
+/** How far the cursor is behind now, in ms, and the speed at which it moves. */
+function slowMotion(page: Page): Promise<{ behind: number; speed: number }> {
+  return page.evaluate(async () => {
+    const time = await import("/watch/page/time.js" as string);
+    const begin = performance.now();
+    const from = time.view.cursor;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const passed = performance.now() - begin;
+    return {
+      behind: time.presentTime() - from,
+      speed: (time.view.cursor - from) / passed,
+    };
+  });
+}
+
 Deno.test({
   name: "watch.ts in a browser",
   ignore: !executablePath,
@@ -235,22 +268,87 @@ Deno.test({
           (canvas) => (canvas as HTMLCanvasElement).toDataURL(),
         );
       await page.waitForSelector("#past:not([hidden])");
-      const drawn = () =>
-        page.evaluate(() =>
-          new Promise((resolve) =>
-            requestAnimationFrame(() => requestAnimationFrame(resolve))
-          )
-        );
-      await drawn();
+      await drawn(page);
       const before = await picture();
       await pause(300);
       assertEquals(await picture(), before);
       await page.keyboard.press("Comma");
       for (let i = 0; i < 12; i++) await page.keyboard.press("Equal");
-      await drawn();
+      await drawn(page);
       assert(await picture() !== before);
       await press(page, "Pause");
       await page.waitForSelector("#past[hidden]");
+    });
+
+    await test.step("slow motion is a quarter of life at every zoom", async () => {
+      for (const key of ["S", "Minus", "Equal", "Equal", "Equal"]) {
+        if (key === "S") await page.keyboard.press("s"); // while live
+        else await page.keyboard.press(key as "Minus" | "Equal");
+        assertEquals(
+          await page.$eval("#slow", (slow) => slow.ariaPressed),
+          "true",
+        );
+        const { behind, speed } = await slowMotion(page);
+        assert(behind > 500, `begins only ${behind} ms ago`);
+        assert(speed > 0.2 && speed < 0.3, `${key}: ${speed}`);
+      }
+      await press(page, "Pause");
+      await page.waitForSelector("#past[hidden]");
+    });
+
+    await test.step("in a pause, all is of the moment under the cursor", async () => {
+      await press(page, "select.ts");
+      await page.waitForSelector("#lines [aria-current]");
+      await press(page, "A connect");
+      await until(page, "select.ts", A, /^A connected$/);
+      await press(page, "A ask");
+      await until(page, "select.ts", A, /^A answered/);
+      await press(page, "Pause");
+      // From its answer back to where A was accepted, call by call.
+      const seen: string[] = [];
+      do {
+        await page.keyboard.press("Comma");
+        await drawn(page);
+        const state = await page.$eval(
+          `[aria-label="select.ts"] ${STATE}`,
+          (state) => state.getAttribute("data-state"),
+        );
+        const line = await page.$eval(
+          "#lines [aria-current]",
+          ({ textContent }) => textContent?.trim(),
+        );
+        seen.push(`${state}: ${line}`);
+        assert(seen.length < 30, seen.join("\n"));
+      } while (!seen.at(-1)!.startsWith("accepting: "));
+      assertMatch(seen.at(-1)!, /accept\(/);
+      assert(seen.some((event) => /^copying: .*peer\.send\(/.test(event)));
+      assert(seen.some((event) => /^copying: .*peer\.recv\(/.test(event)));
+      assert(seen.some((event) => /^all: .*select\(/.test(event)));
+      // Back to before it was accepted: nothing of what came later is shown.
+      await page.keyboard.press("Comma");
+      await drawn(page);
+      assertMatch(await text(page, "select.ts", STATE), /^asleep in select/);
+      const before = await moment(page);
+      assertMatch(before, /A (not here|connecting)/);
+      assert(!/recv\(.*is it ready/.test(before.split("\n").at(-1)!), before);
+      await press(page, "+100 idle"); // which is live again
+      await until(page, "select.ts", ".idle", /^100 idle$/);
+      await page.keyboard.press("p");
+      await page.keyboard.press("Comma");
+      await drawn(page);
+      const still = await moment(page);
+      await page.evaluate(() =>
+        // somebody else goes on meanwhile
+        import("/watch/page/connection.js" as string).then((connection) =>
+          connection.sendCommand({ type: "idle", by: -100 })
+        )
+      );
+      await pause(700);
+      assertEquals(await moment(page), still);
+      await page.keyboard.press("n");
+      await until(page, "select.ts", ".idle", /^$/);
+      await press(page, "A leave");
+      await page.keyboard.press("Escape");
     });
 
     await test.step("Chinese, and back", async () => {

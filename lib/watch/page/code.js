@@ -6,7 +6,7 @@ import { byId, element, setAttribute, setText } from "./dom.js";
 import { latest } from "./latest.js";
 import { settings } from "./settings.js";
 import { joinHint } from "./text.js";
-import { view } from "./time.js";
+import { redraw } from "./time.js";
 
 /**
  * @import { ClientRole, Hello, SourcePosition } from "../messages.ts"
@@ -58,7 +58,7 @@ async function openCode(opened, openedButton) {
   list.replaceChildren(...rows);
   list.scrollTop = 0;
   followedLine = -1;
-  showPositions();
+  redraw();
 }
 
 /** Hides the code, if it is shown. */
@@ -77,6 +77,11 @@ export function forgetCode() {
   button = undefined;
   rows = [];
   code.hidden = true;
+}
+
+/** The script whose code is shown, if there is one. */
+export function openScript() {
+  return model?.script;
 }
 
 /** Asks for the positions in the open script: a new connection has none. */
@@ -141,11 +146,10 @@ function clientNames({ clients, idle }) {
   return names.join(" ") || undefined;
 }
 
-/** Marks the lines in which the threads are, and shows the latest calls. */
-export function showPositions() {
-  if (!model || !rows.length) return;
-  const update = latest.update?.models[model.script];
-  const positions = update?.positions ?? [];
+/** Marks the lines in which the threads are, and shows the latest calls.
+ * @param {SourcePosition[]} positions
+ * @param {string[]} latestCalls */
+export function showPositions(positions, latestCalls) {
   const states = lineStates(positions);
   for (const [index, row] of rows.entries()) {
     const state = states.get(index + 1);
@@ -155,9 +159,8 @@ export function showPositions() {
     setAttribute(row, "aria-current", isCurrent ? "true" : undefined);
   }
   const position = positions.find(({ kind }) => kind === "in") ?? positions[0];
-  if (position) followLine(position.line);
-  if (!view.isLive) return; // in a pause the calls can be read
-  const text = (update?.calls ?? []).join("\n");
+  if (position && rows.length) followLine(position.line);
+  const text = latestCalls.join("\n");
   if (calls.textContent !== text) {
     calls.textContent = text;
     calls.scrollTop = calls.scrollHeight;

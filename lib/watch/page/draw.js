@@ -15,6 +15,7 @@ import { clientName, duration } from "./text.js";
  * @property {number} from the time at the left edge
  * @property {number} to the time at the right edge
  * @property {number} zero the time from which the ruler counts
+ * @property {number} cursor the moment of which the words are
  * @property {Mode} mode
  * @property {Language} language
  * @property {number} rem the size of the page's type, in CSS pixels
@@ -130,28 +131,61 @@ export function drawGuides({ context, width, height }, viewport) {
   }
 }
 
+/** Marks the moment under the cursor, from top to bottom.
+ * @param {Surface} surface
+ * @param {Viewport} viewport */
+export function drawCursor({ context, width, height }, viewport) {
+  const { from, to, cursor, mode } = viewport;
+  const x = Math.min((cursor - from) / (to - from) * width, width - 1);
+  context.fillStyle = COLOURS[mode].text;
+  context.fillRect(Math.round(x) - 0.5, 0, 1.5, height);
+}
+
 /** Draws the scale above all pictures: how long before or after `zero`.
  * @param {Surface} surface
  * @param {Viewport} viewport
- * @param {string} zeroName what to write at `zero` itself */
-export function drawRuler({ context, width, height }, viewport, zeroName) {
+ * @param {string} cursorName what to write at the cursor, if anything */
+export function drawRuler(surface, viewport, cursorName) {
+  const { context, width, height } = surface;
   const { from, to, zero, mode, language, rem } = viewport;
   context.font = `${0.75 * rem}px system-ui, sans-serif`;
-  context.fillStyle = COLOURS[mode].soft;
   context.textAlign = "center";
   context.textBaseline = "middle";
+  const flag = cursorName ? drawFlag(surface, cursorName, viewport) : undefined;
+  context.fillStyle = COLOURS[mode].soft;
   for (const time of guideTimes(viewport)) {
     const x = (time - from) / (to - from) * width;
     const distance = Math.abs(time - zero);
-    const isZero = distance < (to - from) / 1e6;
+    if (distance < (to - from) / 1e6) continue;
     const sign = time < zero ? "−" : "+";
     const length = duration(distance, language).replace(/\.0(?= )/, "");
-    const text = isZero ? zeroName : sign + length;
+    const text = sign + length;
     const half = textWidth(context, text) / 2;
-    if (!text || x < half || x > width - half) continue;
+    if (x < half || x > width - half) continue;
+    if (flag && x + half > flag.left && x - half < flag.right) continue;
     context.fillRect(Math.round(x), height - 4, 1, 4);
     context.fillText(text, x, height / 2 - 1);
   }
+}
+
+/** Draws the flag of the cursor on the ruler; returns its place.
+ * @param {Surface} surface
+ * @param {string} name
+ * @param {Viewport} viewport */
+function drawFlag({ context, width, height }, name, viewport) {
+  const { from, to, cursor, mode, rem } = viewport;
+  const x = (cursor - from) / (to - from) * width;
+  const half = textWidth(context, name) / 2 + 0.4 * rem;
+  const middle = Math.max(half, Math.min(x, width - half));
+  const [left, right] = [middle - half, middle + half];
+  context.fillStyle = COLOURS[mode].text;
+  context.beginPath();
+  context.roundRect(left, 0, right - left, height - 4, 4);
+  context.fill();
+  context.fillRect(Math.min(Math.round(x) - 0.5, width - 1.5), 0, 1.5, height);
+  context.fillStyle = BACKGROUND[mode];
+  context.fillText(name, middle, (height - 4) / 2 + 0.5);
+  return { left, right };
 }
 
 /** @type {Partial<Record<Mode, CanvasPattern | null>>} */

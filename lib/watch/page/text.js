@@ -1,9 +1,9 @@
 /** What the page says, in English and in Chinese. */
 // @ts-check
-import { describeSpan } from "../../models/states.js";
+import { describeSpan, STATES } from "../../models/states.js";
 
 /**
- * @import { Language, Words } from "../../models/states.js"
+ * @import { Language, State, Words } from "../../models/states.js"
  * @import { ClientId, ClientRole, ClientState } from "../messages.ts"
  * @import { Metrics, ModelUpdate, Span } from "../messages.ts"
  */
@@ -129,15 +129,26 @@ export function describeThread(span, language) {
 }
 
 /** What a thread does that makes more calls than can be shown one by one.
- * @param {number} rate system calls a second
+ * @param {State} state that takes most of its time
+ * @param {{ calls: number, promises: number }} rate how many in a second
  * @param {Language} language */
-export function describeWork(rate, language) {
+export function describeWork(state, { calls, promises }, language) {
+  const rate = calls + promises;
   const unit = 10 ** Math.max(0, Math.floor(Math.log10(rate || 1)) - 1);
   const rounded = (Math.round(rate / unit) * unit).toLocaleString(language);
-  return {
-    en: `at work: ${rounded} calls a second`,
-    zh: `在干活：每秒 ${rounded} 次调用`,
-  }[language];
+  const { kind, word } = STATES[state];
+  const most = {
+    held: { en: "asleep", zh: "睡着" },
+    away: word,
+    mark: { en: "at work", zh: "在干活" },
+    other: { en: "at work", zh: "在干活" },
+  }[kind][language];
+  const counted = promises > calls
+    ? { en: `${rounded} promises a second`, zh: `每秒 ${rounded} 个 promise` }
+    : { en: `${rounded} calls a second`, zh: `每秒 ${rounded} 次调用` };
+  return { en: `${most}, ${counted.en}`, zh: `${most}，${counted.zh}` }[
+    language
+  ];
 }
 
 /** A length of time, in the unit that is read most easily.
@@ -161,13 +172,23 @@ export function duration(ms, language) {
   return `${us.toFixed(digits)} ${units.us}`;
 }
 
-/** @param {number} ms
+/** The moment under the cursor, in a pause.
+ * @param {number} time since the pause, in ms; negative before it
+ * @param {number | undefined} speed of slow motion: 1 is that of life
  * @param {Language} language */
-export function beforePause(ms, language) {
-  const length = duration(ms, language);
-  return {
-    en: `${length} before the pause`,
-    zh: `暂停前 ${length}`,
+export function describeCursor(time, speed, language) {
+  const length = duration(Math.abs(time), language);
+  const isPause = Math.abs(time) < 0.0005;
+  const before = { en: `${length} before the pause`, zh: `暂停前 ${length}` };
+  const after = { en: `${length} after the pause`, zh: `暂停后 ${length}` };
+  const there = { en: "the pause", zh: "暂停处" };
+  const beside = time < 0 ? before : after;
+  const text = (isPause ? there : beside)[language];
+  if (speed === undefined) return text;
+  const fraction = `1/${Math.round(1 / speed).toLocaleString(language)}`;
+  return text + {
+    en: `, at ${fraction} of the speed`,
+    zh: `，${fraction} 速度`,
   }[language];
 }
 
