@@ -7,6 +7,7 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "puppeteer-core";
+import { STATES } from "../../lib/models/states.js";
 import { pause } from "../../lib/time.ts";
 import { launchBrowser, startWatch } from "./browser.ts";
 
@@ -77,6 +78,35 @@ function moment(page: Page): Promise<string> {
     return [...document.querySelectorAll(places)]
       .map(({ textContent }) => textContent).join("\n");
   });
+}
+
+/** The share of what is drawn of a thread's last seconds that shows it copying. */
+function copyingShare(page: Page, script: string): Promise<number> {
+  const colour = STATES.copying.colour.light;
+  const rgb = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  return page.$eval(
+    `[aria-label="${script}"] canvas`,
+    (found, rgb) => {
+      const canvas = found as HTMLCanvasElement;
+      const { width, height } = canvas;
+      const context = canvas.getContext("2d")!;
+      const quarter = Math.round(width / 4);
+      const { data } = context.getImageData(
+        width - quarter,
+        0,
+        quarter,
+        height,
+      );
+      let drawn = 0;
+      let copying = 0;
+      for (let i = 0; i < data.length; i += 4) {
+        if (data[i + 3] === 255) drawn++;
+        if (rgb.every((part, j) => data[i + j] === part)) copying++;
+      }
+      return copying / drawn;
+    },
+    rgb,
+  );
 }
 
 /** How far the cursor is behind now, in ms, and the speed at which it moves. */
@@ -423,7 +453,11 @@ Deno.test({
       await until(page, "select.ts", ".idle", /^100 idle$/);
       await press(page, "as fast as they can");
       await until(page, "select.ts", A, /^A asks without pause$/);
+      await until(page, "select.ts", STATE, /^asleep, \d+ calls a second$/);
       await until(page, "epoll.ts", ".metrics", /\d calls.*\d µs CPU/s);
+      // It copies for a few µs: what is drawn must not look like all the time.
+      const copying = await copyingShare(page, "select.ts");
+      assert(copying > 0 && copying < 0.3, `${copying}`);
       await press(page, "as fast as they can");
       await until(page, "select.ts", A, /^A connected$/);
       await press(page, "−100 idle");

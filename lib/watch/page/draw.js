@@ -55,6 +55,12 @@ export const HATCH = { light: "#a9d6cd", dark: "#24554d" };
 /** Marks are too short to be seen: they are drawn so many CSS pixels wide. */
 const LEAST_MARK = 2;
 const LEAST_COPY = 4;
+/** Marks with less than so many CSS pixels between them become one. */
+const NEAR = 2 * LEAST_COPY;
+/** Marks that together are no wider than this look like one in any case. */
+const LEAST_ROW = 2 * LEAST_COPY;
+/** The share of a state is drawn at least so many CSS pixels high. */
+const LEAST_SHARE = 2;
 /** A picture of less than this, in ms, has room for the arguments of a call. */
 const CLOSE = 1000;
 
@@ -226,25 +232,71 @@ export function drawThread(surface, spans, { top, height }, viewport) {
   context.font = `${fontSize}px system-ui, "Noto Sans CJK SC", sans-serif`;
   context.textAlign = "left";
   context.textBaseline = "middle";
-  /** @type {Span[]} */
-  const marks = [];
-  for (const span of spans) {
-    if (!span.many && STATES[span.state].kind === "mark") {
-      marks.push(span);
-      continue;
-    }
+  /** @param {Span} span
+   * @returns {Box} */
+  const boxOf = (span) => {
     // A span can be far longer than the picture: the part in sight is drawn.
     const left = Math.max((span.from - from) * scale, -2);
     const right = Math.min((span.to - from) * scale, width + 2);
-    const box = { left, width: right - left, top, height };
-    if (span.many) drawShares(context, span.many.shares, box, viewport);
-    else drawSpan(context, span, box, viewport);
+    return { left, width: right - left, top, height };
+  };
+  const drawn = mergeMarks([...spans], scale);
+  const isMark = ({ many, state }) => !many && STATES[state].kind === "mark";
+  for (const span of drawn) {
+    if (span.many) drawShares(context, span.many.shares, boxOf(span), viewport);
+    else if (!isMark(span)) drawSpan(context, span, boxOf(span), viewport);
   }
-  for (const mark of marks) { // on top of all else
+  for (const mark of drawn.filter(isMark)) { // on top of all else
     const left = (mark.from - from) * scale;
     const box = { left, width: (mark.to - mark.from) * scale, top, height };
     drawMark(context, mark, box, viewport);
   }
+}
+
+/** The same spans, with one for all from mark to mark where marks are so near to
+ * each other that they would look like one: it shows the share of each state.
+ * @param {Span[]} spans
+ * @param {number} scale CSS pixels for each ms */
+function mergeMarks(spans, scale) {
+  /** @type {Span[]} */
+  const merged = [];
+  let first = 0; // the first span of the row of marks
+  let last = -1; // its last mark; none yet
+  const flush = () => {
+    const row = spans.slice(first, last + 1);
+    const width = last < 0 ? 0 : (spans[last].to - spans[first].from) * scale;
+    if (width > LEAST_ROW) merged.push(mergeSpans(row));
+    else merged.push(...row);
+  };
+  for (const [index, { many, state, from }] of spans.entries()) {
+    if (many || STATES[state].kind !== "mark") continue;
+    const isNear = last >= 0 && (from - spans[last].to) * scale < NEAR &&
+      !spans.slice(last, index).some(({ many }) => many);
+    if (!isNear) {
+      flush();
+      merged.push(...spans.slice(last + 1, index));
+      first = index;
+    }
+    last = index;
+  }
+  flush();
+  merged.push(...spans.slice(last + 1));
+  return merged;
+}
+
+/** One span for many, with the share of each state in their time.
+ * @param {Span[]} spans
+ * @returns {Span} */
+function mergeSpans(spans) {
+  const { from } = spans[0];
+  const { to } = spans[spans.length - 1];
+  /** @type {Partial<Record<State, number>>} */
+  const shares = {};
+  for (const span of spans) {
+    const share = (span.to - span.from) / (to - from);
+    shares[span.state] = (shares[span.state] ?? 0) + share;
+  }
+  return { state: "other", from, to, many: { calls: spans.length, shares } };
 }
 
 /** Draws a span that is as wide as it was long.
@@ -297,7 +349,7 @@ function drawMark(context, mark, box, viewport) {
 }
 
 /** Draws one span for many: its states are stacked, each as high as its
- * share of the time.
+ * share of the time, but moments of work high enough to be seen.
  * @param {CanvasRenderingContext2D} context
  * @param {Partial<Record<State, number>>} shares
  * @param {Box} box
@@ -306,14 +358,20 @@ function drawShares(context, shares, { left, width, top, height }, { mode }) {
   // Whole pixels, so that there are no seams between neighbours.
   const start = Math.floor(left);
   const drawnWidth = Math.max(Math.ceil(left + width) - start, 1);
-  let y = top + height;
-  for (const state of /** @type {State[]} */ (Object.keys(STATES))) {
-    const share = shares[state] ?? 0;
-    if (!share) continue;
+  const states = /** @type {State[]} */ (Object.keys(STATES))
+    .filter((state) => shares[state] !== undefined);
+  const heights = states.map((state) => {
+    const least = STATES[state].kind === "mark" ? LEAST_SHARE : 0;
+    return Math.max((shares[state] ?? 0) * height, least);
+  });
+  const whole = heights.reduce((sum, part) => sum + part, 0);
+  let bottom = top + height;
+  for (const [index, state] of states.entries()) {
     const { kind, colour } = STATES[state];
-    y -= share * height;
+    const part = heights[index] * height / whole;
+    bottom -= part;
     context.fillStyle = kind === "away" ? HATCH[mode] : colour[mode];
-    context.fillRect(start, y, drawnWidth, share * height);
+    context.fillRect(start, bottom, drawnWidth, part);
   }
 }
 
