@@ -46,6 +46,11 @@ async function openCode(opened, openedButton) {
   button = openedButton;
   button.setAttribute("aria-expanded", "true");
   code.hidden = false;
+  document.body.classList.add("code-open");
+  // Where the code covers a part of the page, the picture stays above it.
+  if (getComputedStyle(code).position === "fixed") {
+    button.closest("section")?.scrollIntoView({ block: "start" });
+  }
   sendCommand({ type: "open", script: model.script });
   translateCode();
   setText(calls, "");
@@ -77,6 +82,7 @@ export function forgetCode() {
   button = undefined;
   rows = [];
   code.hidden = true;
+  document.body.classList.remove("code-open");
 }
 
 /** The script whose code is shown, if there is one. */

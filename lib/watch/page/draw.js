@@ -241,7 +241,6 @@ export function drawThread(surface, spans, { top, height }, viewport) {
     return { left, width: right - left, top, height };
   };
   const drawn = mergeMarks([...spans], scale);
-  const isMark = ({ many, state }) => !many && STATES[state].kind === "mark";
   for (const span of drawn) {
     if (span.many) drawShares(context, span.many.shares, boxOf(span), viewport);
     else if (!isMark(span)) drawSpan(context, span, boxOf(span), viewport);
@@ -251,6 +250,12 @@ export function drawThread(surface, spans, { top, height }, viewport) {
     const box = { left, width: (mark.to - mark.from) * scale, top, height };
     drawMark(context, mark, box, viewport);
   }
+}
+
+/** Whether a span is drawn as a mark: a single moment of work.
+ * @param {Span} span */
+function isMark({ many, state }) {
+  return !many && STATES[state].kind === "mark";
 }
 
 /** The same spans, with one for all from mark to mark where marks are so near to
@@ -268,9 +273,9 @@ function mergeMarks(spans, scale) {
     if (width > LEAST_ROW) merged.push(mergeSpans(row));
     else merged.push(...row);
   };
-  for (const [index, { many, state, from }] of spans.entries()) {
-    if (many || STATES[state].kind !== "mark") continue;
-    const isNear = last >= 0 && (from - spans[last].to) * scale < NEAR &&
+  for (const [index, span] of spans.entries()) {
+    if (!isMark(span)) continue;
+    const isNear = last >= 0 && (span.from - spans[last].to) * scale < NEAR &&
       !spans.slice(last, index).some(({ many }) => many);
     if (!isNear) {
       flush();

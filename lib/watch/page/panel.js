@@ -34,9 +34,10 @@ import { redraw, view } from "./time.js";
  */
 
 // Heights in rem; the texts beside a picture have them in style.css.
-const THREAD_HEIGHT = 1.55;
-const CLIENT_THREAD_HEIGHT = 1.1;
-const CLIENT_HEIGHT = 1;
+const THREAD_HEIGHT = 1.35;
+const CLIENT_THREAD_HEIGHT = 1;
+/** Of A and B, whose texts stand side by side. */
+const CLIENT_HEIGHT = 0.55;
 const GAP = 0.2;
 /** Above the first thread, in CSS pixels: marks are higher than spans. */
 const TOP = 3;
@@ -127,8 +128,7 @@ export class Panel {
       { class: "present" },
       this.state,
       ...Object.values(this.clientThreads ?? {}),
-      this.clients.A,
-      this.clients.B,
+      element("div", { class: "clients" }, this.clients.A, this.clients.B),
       this.idle,
       this.restart,
     );
@@ -264,6 +264,7 @@ export class Panel {
     const text = describeClient(state, time, settings.language);
     this.clients[client].dataset.status = state.status;
     setText(this.clients[client], `${client} ${text}`);
+    this.clients[client].title = state.reason ?? "";
   }
 
   /** Shows what the thread of A or B does, if the client has one.
@@ -291,7 +292,7 @@ export class Panel {
   #showIdle(idle, wanted) {
     const text = describeIdle(idle, wanted, settings.language);
     this.idle.hidden = !wanted && !text;
-    this.idle.title = text;
+    this.idle.classList.toggle("limited", idle.reason !== undefined);
     setText(this.idle, text);
   }
 

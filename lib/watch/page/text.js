@@ -57,7 +57,11 @@ export const TEXTS = {
   send: { en: "answer", zh: "回答" },
   auto: { en: "answer by itself", zh: "自动回答" },
   restart: { en: "Start it again", zh: "重新启动" },
+  clients: { en: "Clients", zh: "客户端" },
   legend: { en: "What the colours mean", zh: "颜色的意思" },
+  colours: { en: "What each colour means", zh: "每种颜色的意思" },
+  waits: { en: "a client waits", zh: "客户端在等" },
+  shares: { en: "shares of its time", zh: "时间占比" },
   many: {
     en: "too much for any eye: the parts of its time, counted",
     zh: "快得看不清：按时间占比画",
@@ -75,10 +79,47 @@ export const TEXTS = {
       "全速提问：trace 本身要花时间，所以你看到的服务器每秒最多被问 30 次，行数太多时更少；系统调用在这里数。CPU 时间来自每种模型的另一个进程，它不带 trace，由一个客户端不停地问，各模型轮流，每次 40 毫秒。",
   },
   aboutCode: {
-    en: "Press a script’s name to see its code.",
-    zh: "点脚本的名字可以看代码。",
+    en:
+      "Press a script’s name to see its code. Click into a picture to see how all was at that moment.",
+    zh: "点脚本的名字可以看代码。点图上任何一处，可以看那一刻的一切。",
   },
 };
+
+/**
+ * What one has to know first. Each part but the first has the colour of a state,
+ * or of a client that waits.
+ * @type {{ looks?: "one" | "all" | "away" | "wait", words: Words }[]}
+ */
+export const INTRO = [
+  {
+    words: {
+      en: "Each row is what a server’s thread does.",
+      zh: "每一行是一个服务器的线程。",
+    },
+  },
+  {
+    looks: "one",
+    words: {
+      en: "Red: it waits for one client alone.",
+      zh: "红：只等一个客户端。",
+    },
+  },
+  {
+    looks: "all",
+    words: {
+      en: "Blue: it waits for all of them at once.",
+      zh: "蓝：同时等所有人。",
+    },
+  },
+  {
+    looks: "away",
+    words: { en: "Hollow: it is free.", zh: "空心：线程空着。" },
+  },
+  {
+    looks: "wait",
+    words: { en: "Purple: a client waits.", zh: "紫：客户端在等。" },
+  },
+];
 
 /** What each key does, for the foot of the page.
  * @type {{ keys: string, action: Words }[]} */
@@ -101,7 +142,7 @@ export const KEYS = [
   { keys: "← →", action: { en: "through the past", zh: "看过去" } },
   {
     keys: ", .",
-    action: { en: "previous, next work", zh: "上一次、下一次干活" },
+    action: { en: "previous, next event", zh: "上一个、下一个事件" },
   },
   { keys: "+ −", action: { en: "zoom", zh: "放大、缩小" } },
   { keys: "S", action: { en: "slow motion", zh: "慢放" } },
