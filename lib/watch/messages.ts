@@ -93,6 +93,8 @@ export interface ModelUpdate {
 /** A span of a thread's time, with the client that its call is about. */
 export interface Span extends TimelineSpan {
   role?: ClientRole;
+  /** The line of the script that made the call. */
+  line?: number;
 }
 
 /** What a client is doing. `load`: it asks without pause. */

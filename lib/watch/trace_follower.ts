@@ -6,7 +6,7 @@ import {
   Timeline,
 } from "../models/timeline.ts";
 import { printable } from "../output.ts";
-import { formatMs, now } from "../time.ts";
+import { formatMs } from "../time.ts";
 import type { TraceEvent } from "../trace.ts";
 import { SpanAggregator } from "./aggregate.ts";
 import {
@@ -38,12 +38,11 @@ export class TraceFollower {
   systemCallCount = 0;
   /** Whether the server waits for an answer; false again once one is typed. */
   awaitsAnswer = false;
-  #started = now();
   #timeline: Timeline;
   #aggregators = new Map<string, SpanAggregator>(); // by thread
   #clients = new Map<number, Client>(); // by index, also some that have left
   #lastEvents: TraceEvent[] = [];
-  #promisedLines = new Map<string, number>(); // of calls that are not resolved
+  #promisedSources = new Map<string, string>(); // of calls that are not resolved
   #lastLines = new Map<string, number>(); // of the last calls, by thread
 
   /**
@@ -66,6 +65,12 @@ export class TraceFollower {
     this.eventCount++;
     const { thread, spans } = this.#timeline.push(event);
     this.#rememberClients(event);
+    if (promised && phase === "return") {
+      const source = this.#promisedSources.get(promiseKey(event));
+      for (const span of spans) {
+        if (span.state === "resolved") span.source = source;
+      }
+    }
     this.#addSpans(name, spans);
     this.#rememberLine(event);
     if (thread.ended) {
@@ -103,13 +108,12 @@ export class TraceFollower {
     for (const span of spans) aggregator.add(span);
   }
 
-  #rememberLine(
-    { call, phase, args, thread = "", promised, source }: TraceEvent,
-  ) {
+  #rememberLine(event: TraceEvent) {
+    const { phase, thread = "", promised, source } = event;
     if (promised) {
-      const key = `${thread}${call}(${firstArg(args)}`;
-      if (phase === "call") this.#promisedLines.set(key, lineOf(source));
-      else this.#promisedLines.delete(key);
+      const key = promiseKey(event);
+      if (phase === "return") this.#promisedSources.delete(key);
+      else if (source) this.#promisedSources.set(key, source);
     } else if (source) {
       this.#lastLines.set(thread, lineOf(source));
     }
@@ -177,13 +181,16 @@ export class TraceFollower {
       if (!line) continue;
       positions.push({ line, thread: this.#roleOfThread(name), kind });
     }
-    for (const line of new Set(this.#promisedLines.values())) {
-      if (line) positions.push({ line, thread: "", kind: "promised" });
+    for (const source of new Set(this.#promisedSources.values())) {
+      positions.push({ line: lineOf(source), thread: "", kind: "promised" });
     }
     return positions;
   }
 
-  /** The last calls, as --trace prints them, but with their lines of the script. */
+  /**
+   * The last calls, as --trace prints them, but with their lines of the script,
+   * and in seconds since `epoch`.
+   */
   lastCalls(): string[] {
     return this.#lastEvents.map((event) => printable(this.#format(event)));
   }
@@ -192,7 +199,7 @@ export class TraceFollower {
     const { time, call, phase, source, error } = event;
     const args = brief(event.args);
     const outcome = brief(event.outcome ?? "");
-    const seconds = ((time - this.#started) / 1000).toFixed(6).padStart(11);
+    const seconds = ((time - this.epoch) / 1000).toFixed(6).padStart(11);
     const line = `${source ? lineOf(source) : ""}`.padStart(4);
     const role = event.thread ? `${this.#shortName(event.thread)}: ` : "";
     const begin = `${seconds} ${line}  ${role}${call}(${args}`;
@@ -205,8 +212,9 @@ export class TraceFollower {
 
   /** The span for the page. The port of its client may not be known before. */
   #toMessage(
-    { state, from, to, call, args, outcome, client, many }: TimelineSpan,
+    { client, source, ...span }: TimelineSpan,
   ): Span {
+    const { state, from, to, call, args, outcome, error, slept, many } = span;
     return {
       state,
       from: from - this.epoch,
@@ -214,7 +222,10 @@ export class TraceFollower {
       call,
       args: shorten(args),
       outcome: shorten(outcome),
+      error,
+      slept,
       many,
+      line: lineOf(source) || undefined,
       role: this.#roleOfClient(client),
     };
   }
@@ -237,6 +248,11 @@ export class TraceFollower {
     const role = this.roleOf(Number(name.split(":").at(-1)));
     return CLIENT_IDS.find((id) => id === role) ?? "other";
   }
+}
+
+/** Which promise an event is about. */
+function promiseKey({ thread = "", call, args }: TraceEvent): string {
+  return `${thread}${call}(${firstArg(args)}`;
 }
 
 /** The descriptor in `3, 13 bytes "is it ready?\n"`. */

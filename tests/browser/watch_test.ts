@@ -7,6 +7,7 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "puppeteer-core";
+import { STATES } from "../../lib/models/states.js";
 import { pause } from "../../lib/time.ts";
 import { launchBrowser, startWatch } from "./browser.ts";
 import { executablePath } from "./executable.ts";
@@ -94,6 +95,68 @@ async function tunnel(port: number, takesSockets: boolean) {
       await Deno.remove(dir, { recursive: true });
     },
   };
+}
+
+/** Waits until the page has drawn what it knows. */
+async function drawn(page: Page) {
+  await page.evaluate(() =>
+    new Promise((resolve) =>
+      requestAnimationFrame(() => requestAnimationFrame(resolve))
+    )
+  );
+}
+
+/** All that the page says of a moment: words, counts, lines, the last calls. */
+function moment(page: Page): Promise<string> {
+  return page.evaluate(() => {
+    const places = ".present, .metrics, #idle, [aria-current], #calls";
+    return [...document.querySelectorAll(places)]
+      .map(({ textContent }) => textContent).join("\n");
+  });
+}
+
+/** The share of what is drawn of a thread's last seconds that shows it copying. */
+function copyingShare(page: Page, script: string): Promise<number> {
+  const colour = STATES.copying.colour.light;
+  const rgb = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  return page.$eval(
+    `[aria-label="${script}"] canvas`,
+    (found, rgb) => {
+      const canvas = found as HTMLCanvasElement;
+      const { width, height } = canvas;
+      const context = canvas.getContext("2d")!;
+      const quarter = Math.round(width / 4);
+      const { data } = context.getImageData(
+        width - quarter,
+        0,
+        quarter,
+        height,
+      );
+      let drawn = 0;
+      let copying = 0;
+      for (let i = 0; i < data.length; i += 4) {
+        if (data[i + 3] === 255) drawn++;
+        if (rgb.every((part, j) => data[i + j] === part)) copying++;
+      }
+      return copying / drawn;
+    },
+    rgb,
+  );
+}
+
+/** How far the cursor is behind now, in ms, and the speed at which it moves. */
+function slowMotion(page: Page): Promise<{ behind: number; speed: number }> {
+  return page.evaluate(async () => {
+    const time = await import("/watch/page/time.js" as string);
+    const begin = performance.now();
+    const from = time.view.cursor;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const passed = performance.now() - begin;
+    return {
+      behind: time.presentTime() - from,
+      speed: (time.view.cursor - from) / passed,
+    };
+  });
 }
 
 Deno.test({
@@ -270,22 +333,87 @@ Deno.test({
           (canvas) => (canvas as HTMLCanvasElement).toDataURL(),
         );
       await page.waitForSelector("#past:not([hidden])");
-      const drawn = () =>
-        page.evaluate(() =>
-          new Promise((resolve) =>
-            requestAnimationFrame(() => requestAnimationFrame(resolve))
-          )
-        );
-      await drawn();
+      await drawn(page);
       const before = await picture();
       await pause(300);
       assertEquals(await picture(), before);
       await page.keyboard.press("Comma");
       for (let i = 0; i < 12; i++) await page.keyboard.press("Equal");
-      await drawn();
+      await drawn(page);
       assert(await picture() !== before);
       await press(page, "Pause");
       await page.waitForSelector("#past[hidden]");
+    });
+
+    await test.step("slow motion is a quarter of life at every zoom", async () => {
+      for (const key of ["S", "Minus", "Equal", "Equal", "Equal"]) {
+        if (key === "S") await page.keyboard.press("s"); // while live
+        else await page.keyboard.press(key as "Minus" | "Equal");
+        assertEquals(
+          await page.$eval("#slow", (slow) => slow.ariaPressed),
+          "true",
+        );
+        const { behind, speed } = await slowMotion(page);
+        assert(behind > 500, `begins only ${behind} ms ago`);
+        assert(speed > 0.2 && speed < 0.3, `${key}: ${speed}`);
+      }
+      await press(page, "Pause");
+      await page.waitForSelector("#past[hidden]");
+    });
+
+    await test.step("in a pause, all is of the moment under the cursor", async () => {
+      await press(page, "select.ts");
+      await page.waitForSelector("#lines [aria-current]");
+      await press(page, "A connect");
+      await until(page, "select.ts", A, /^A connected$/);
+      await press(page, "A ask");
+      await until(page, "select.ts", A, /^A answered/);
+      await press(page, "Pause");
+      // From its answer back to where A was accepted, call by call.
+      const seen: string[] = [];
+      do {
+        await page.keyboard.press("Comma");
+        await drawn(page);
+        const state = await page.$eval(
+          `[aria-label="select.ts"] ${STATE}`,
+          (state) => state.getAttribute("data-state"),
+        );
+        const line = await page.$eval(
+          "#lines [aria-current]",
+          ({ textContent }) => textContent?.trim(),
+        );
+        seen.push(`${state}: ${line}`);
+        assert(seen.length < 30, seen.join("\n"));
+      } while (!seen.at(-1)!.startsWith("accepting: "));
+      assertMatch(seen.at(-1)!, /accept\(/);
+      assert(seen.some((event) => /^copying: .*peer\.send\(/.test(event)));
+      assert(seen.some((event) => /^copying: .*peer\.recv\(/.test(event)));
+      assert(seen.some((event) => /^all: .*select\(/.test(event)));
+      // Back to before it was accepted: nothing of what came later is shown.
+      await page.keyboard.press("Comma");
+      await drawn(page);
+      assertMatch(await text(page, "select.ts", STATE), /^asleep in select/);
+      const before = await moment(page);
+      assertMatch(before, /A (not here|connecting)/);
+      assert(!/recv\(.*is it ready/.test(before.split("\n").at(-1)!), before);
+      await press(page, "+100 idle"); // which is live again
+      await until(page, "select.ts", ".idle", /^100 idle$/);
+      await page.keyboard.press("p");
+      await page.keyboard.press("Comma");
+      await drawn(page);
+      const still = await moment(page);
+      await page.evaluate(() =>
+        // somebody else goes on meanwhile
+        import("/watch/page/connection.js" as string).then((connection) =>
+          connection.sendCommand({ type: "idle", by: -100 })
+        )
+      );
+      await pause(700);
+      assertEquals(await moment(page), still);
+      await page.keyboard.press("n");
+      await until(page, "select.ts", ".idle", /^$/);
+      await press(page, "A leave");
+      await page.keyboard.press("Escape");
     });
 
     await test.step("Chinese, and back", async () => {
@@ -421,7 +549,11 @@ Deno.test({
       await until(page, "select.ts", ".idle", /^100 idle$/);
       await press(page, "as fast as they can");
       await until(page, "select.ts", A, /^A asks without pause$/);
+      await until(page, "select.ts", STATE, /^asleep, \d+ calls a second$/);
       await until(page, "epoll.ts", ".metrics", /\d calls.*\d µs CPU/s);
+      // It copies for a few µs: what is drawn must not look like all the time.
+      const copying = await copyingShare(page, "select.ts");
+      assert(copying > 0 && copying < 0.3, `${copying}`);
       await press(page, "as fast as they can");
       await until(page, "select.ts", A, /^A connected$/);
       await press(page, "−100 idle");

@@ -7,7 +7,7 @@ import { latest } from "./latest.js";
 import { recording } from "./recorded.js";
 import { settings } from "./settings.js";
 import { joinHint, threadName } from "./text.js";
-import { view } from "./time.js";
+import { redraw } from "./time.js";
 
 /**
  * @import { ClientRole, Hello, SourcePosition } from "../messages.ts"
@@ -47,6 +47,11 @@ async function openCode(opened, openedButton) {
   button = openedButton;
   button.setAttribute("aria-expanded", "true");
   code.hidden = false;
+  document.body.classList.add("code-open");
+  // Where the code covers a part of the page, the picture stays above it.
+  if (getComputedStyle(code).position === "fixed") {
+    button.closest("section")?.scrollIntoView({ block: "start" });
+  }
   sendCommand({ type: "open", script: model.script });
   translateCode();
   setText(calls, "");
@@ -58,7 +63,7 @@ async function openCode(opened, openedButton) {
   list.replaceChildren(...rows);
   list.scrollTop = 0;
   followedLine = -1;
-  showPositions();
+  redraw();
 }
 
 /** @param {string} script */
@@ -84,6 +89,12 @@ export function forgetCode() {
   button = undefined;
   rows = [];
   code.hidden = true;
+  document.body.classList.remove("code-open");
+}
+
+/** The script whose code is shown, if there is one. */
+export function openScript() {
+  return model?.script;
 }
 
 /** Asks for the positions in the open script: a new connection has none. */
@@ -153,11 +164,10 @@ function clientNames({ clients, idle }) {
   return names.join(" ") || undefined;
 }
 
-/** Marks the lines in which the threads are, and shows the latest calls. */
-export function showPositions() {
-  if (!model || !rows.length) return;
-  const update = latest.update?.models[model.script];
-  const positions = update?.positions ?? [];
+/** Marks the lines in which the threads are, and shows the latest calls.
+ * @param {SourcePosition[]} positions
+ * @param {string[]} latestCalls */
+export function showPositions(positions, latestCalls) {
   const states = lineStates(positions);
   for (const [index, row] of rows.entries()) {
     const state = states.get(index + 1);
@@ -167,9 +177,8 @@ export function showPositions() {
     setAttribute(row, "aria-current", isCurrent ? "true" : undefined);
   }
   const position = positions.find(({ kind }) => kind === "in") ?? positions[0];
-  if (position) followLine(position.line);
-  if (!view.isLive) return; // in a pause the calls can be read
-  const text = (update?.calls ?? []).join("\n");
+  if (position && rows.length) followLine(position.line);
+  const text = latestCalls.join("\n");
   if (calls.textContent !== text) {
     calls.textContent = text;
     calls.scrollTop = calls.scrollHeight;

@@ -8,7 +8,7 @@ import { byId } from "./dom.js";
 import { latest } from "./latest.js";
 import { clearNotice, summarizeAnswers } from "./notice.js";
 import { endPrediction, hideVerdict, startPrediction } from "./predict.js";
-import { seekWork } from "./seek.js";
+import { seekEvent } from "./seek.js";
 import {
   onDarkPreferred,
   switchLanguage,
@@ -45,8 +45,8 @@ const ACTIONS = {
   slow: switchSlowMotion,
   earlier: () => scroll(-0.25),
   later: () => scroll(0.25),
-  previous: () => seekWork(-1),
-  next: () => seekWork(1),
+  previous: () => seekEvent(-1),
+  next: () => seekEvent(1),
   closer: () => zoom(0.5),
   farther: () => zoom(2),
   dismiss: endPrediction,

@@ -2,11 +2,12 @@
 // @ts-check
 /// <reference lib="dom" />
 import { applyLanguage, applyTheme } from "./appearance.js";
-import { forgetCode, reopenCode, showPositions } from "./code.js";
+import { forgetCode, reopenCode } from "./code.js";
 import { connect } from "./connection.js";
 import { listenToControls } from "./controls.js";
-import { byId, setText } from "./dom.js";
+import { byId } from "./dom.js";
 import { latest } from "./latest.js";
+import { forgetUpdates, rememberUpdate, showMoment } from "./moment.js";
 import { showNotice } from "./notice.js";
 import { fitPanels, panels, replacePanels } from "./panels.js";
 import { startDrawing } from "./picture.js";
@@ -15,7 +16,7 @@ import { recording } from "./recorded.js";
 import { playRecording } from "./recording.js";
 import { translateReason } from "./reasons.js";
 import { settings } from "./settings.js";
-import { adjustClock, resetTime } from "./time.js";
+import { adjustClock, resetTime, view } from "./time.js";
 import { applyOnly, followLink, listenToLink } from "./view_link.js";
 
 /** @import { Hello, Message, Update } from "../messages.ts" */
@@ -53,6 +54,7 @@ function onHello(hello) {
   hideVerdict();
   replacePanels(hello);
   applyOnly();
+  forgetUpdates();
   resetTime();
   applyLanguage();
   fitPanels();
@@ -62,17 +64,14 @@ function onHello(hello) {
 function onUpdate(update) {
   adjustClock(update.time);
   latest.update = update;
-  for (const [script, model] of Object.entries(update.models)) {
-    panels.get(script)?.add(model);
-  }
+  rememberUpdate(update);
   followLink(update);
   updates++;
   if (updates % 2 === 0) return; // nobody reads so fast
-  for (const panel of panels.values()) panel.show(update);
+  for (const panel of panels.values()) panel.showControls(update);
   byId("load").setAttribute("aria-pressed", String(update.load));
   byId("scene").classList.toggle("playing", update.scene);
-  setText(byId("idle"), update.idle.wanted.toLocaleString(settings.language));
-  showPositions();
+  if (view.isLive) showMoment();
 }
 
 listenToControls();

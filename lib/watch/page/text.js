@@ -1,11 +1,11 @@
 /** What the page says, in English and in Chinese. */
 // @ts-check
-import { describeSpan } from "../../models/states.js";
+import { describeSpan, STATES } from "../../models/states.js";
 import { CLIENT_IDS } from "./client_ids.js";
 import { translateReason } from "./reasons.js";
 
 /**
- * @import { Language, Words } from "../../models/states.js"
+ * @import { Language, State, Words } from "../../models/states.js"
  * @import { ClientId, ClientRole, ClientState } from "../messages.ts"
  * @import { Metrics, ModelUpdate, Span } from "../messages.ts"
  */
@@ -72,7 +72,11 @@ export const TEXTS = {
   send: { en: "answer", zh: "响应" },
   auto: { en: "answer by itself", zh: "自动响应" },
   restart: { en: "Start it again", zh: "重新启动" },
+  clients: { en: "Clients", zh: "客户端" },
   legend: { en: "What the colours mean", zh: "颜色图例" },
+  colours: { en: "What each colour means", zh: "每种颜色的含义" },
+  waits: { en: "a client waits", zh: "客户端在等" },
+  shares: { en: "shares of its time", zh: "时间占比" },
   many: {
     en: "too much for any eye: the parts of its time, counted",
     zh: "变化太快，按时间占比绘制",
@@ -90,10 +94,47 @@ export const TEXTS = {
       "全速请求：跟踪本身有开销，所以图中的服务器每秒最多处理 30 个请求，输出行数太多时更少；系统调用次数在这里统计。CPU 时间来自每种模型的另一个进程，它不带跟踪，由一个客户端不停地发请求，各模型轮流，每次 40 毫秒。",
   },
   aboutCode: {
-    en: "Press a script’s name to see its code.",
-    zh: "点脚本的名字可以看代码。",
+    en:
+      "Press a script’s name to see its code. Click into a picture to see how all was at that moment.",
+    zh: "点脚本的名字可以看代码。点图上任何一处，可以看那一刻的一切。",
   },
 };
+
+/**
+ * What one has to know first. Each part but the first has the colour of a state,
+ * or of a client that waits.
+ * @type {{ looks?: "one" | "all" | "away" | "wait", words: Words }[]}
+ */
+export const INTRO = [
+  {
+    words: {
+      en: "Each row is what a server’s thread does.",
+      zh: "每一行是一个服务器的线程。",
+    },
+  },
+  {
+    looks: "one",
+    words: {
+      en: "Red: it waits for one client alone.",
+      zh: "红：只等一个客户端。",
+    },
+  },
+  {
+    looks: "all",
+    words: {
+      en: "Blue: it waits for all of them at once.",
+      zh: "蓝：同时等所有客户端。",
+    },
+  },
+  {
+    looks: "away",
+    words: { en: "Hollow: it is free.", zh: "空心：线程空闲。" },
+  },
+  {
+    looks: "wait",
+    words: { en: "Purple: a client waits.", zh: "紫：客户端在等。" },
+  },
+];
 
 /** What each key does, for the foot of the page; `isLive`: not in a recording.
  * @type {{ keys: string, action: Words, isLive?: boolean }[]} */
@@ -123,7 +164,7 @@ export const KEYS = [
   { keys: "← →", action: { en: "through the past", zh: "回看" } },
   {
     keys: ", .",
-    action: { en: "previous, next work", zh: "上一个、下一个动作" },
+    action: { en: "previous, next event", zh: "上一个、下一个事件" },
   },
   { keys: "+ −", action: { en: "zoom", zh: "放大、缩小" } },
   { keys: "S", action: { en: "slow motion", zh: "慢放" } },
@@ -151,15 +192,26 @@ export function describeThread(span, language) {
 }
 
 /** What a thread does that makes more calls than can be shown one by one.
- * @param {number} rate system calls a second
+ * @param {State} state that takes most of its time
+ * @param {{ calls: number, promises: number }} rate how many in a second
  * @param {Language} language */
-export function describeWork(rate, language) {
+export function describeWork(state, { calls, promises }, language) {
+  const rate = calls + promises;
   const unit = 10 ** Math.max(0, Math.floor(Math.log10(rate || 1)) - 1);
   const rounded = (Math.round(rate / unit) * unit).toLocaleString(language);
-  return {
-    en: `at work: ${rounded} calls a second`,
-    zh: `工作中：每秒 ${rounded} 次调用`,
-  }[language];
+  const { kind, word } = STATES[state];
+  const most = {
+    held: { en: "asleep", zh: "睡着" },
+    away: word,
+    mark: { en: "at work", zh: "工作中" },
+    other: { en: "at work", zh: "工作中" },
+  }[kind][language];
+  const counted = promises > calls
+    ? { en: `${rounded} promises a second`, zh: `每秒 ${rounded} 个 promise` }
+    : { en: `${rounded} calls a second`, zh: `每秒 ${rounded} 次调用` };
+  return { en: `${most}, ${counted.en}`, zh: `${most}，${counted.zh}` }[
+    language
+  ];
 }
 
 /** A length of time, in the unit that is read most easily.
@@ -183,13 +235,23 @@ export function duration(ms, language) {
   return `${us.toFixed(digits)} ${units.us}`;
 }
 
-/** @param {number} ms
+/** The moment under the cursor, in a pause.
+ * @param {number} time since the pause, in ms; negative before it
+ * @param {number | undefined} speed of slow motion: 1 is that of life
  * @param {Language} language */
-export function beforePause(ms, language) {
-  const length = duration(ms, language);
-  return {
-    en: `${length} before the pause`,
-    zh: `暂停前 ${length}`,
+export function describeCursor(time, speed, language) {
+  const length = duration(Math.abs(time), language);
+  const isPause = Math.abs(time) < 0.0005;
+  const before = { en: `${length} before the pause`, zh: `暂停前 ${length}` };
+  const after = { en: `${length} after the pause`, zh: `暂停后 ${length}` };
+  const there = { en: "the pause", zh: "暂停处" };
+  const beside = time < 0 ? before : after;
+  const text = (isPause ? there : beside)[language];
+  if (speed === undefined) return text;
+  const fraction = `1/${Math.round(1 / speed).toLocaleString(language)}`;
+  return text + {
+    en: `, at ${fraction} of the speed`,
+    zh: `，${fraction} 速度`,
   }[language];
 }
 
