@@ -6,7 +6,9 @@
  * CHROMIUM names the browser, where it is not in a usual place.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import axe from "axe-core";
 import type { Page } from "puppeteer-core";
+import { models } from "../../lib/models/models.ts";
 import { STATES } from "../../lib/models/states.js";
 import { pause } from "../../lib/time.ts";
 import { launchBrowser, startWatch } from "./browser.ts";
@@ -142,6 +144,31 @@ function copyingShare(page: Page, script: string): Promise<number> {
     },
     rgb,
   );
+}
+
+/** What axe-core finds in the page: rules, and what breaks them. */
+async function findings(page: Page): Promise<string[]> {
+  if (!await page.evaluate(() => "axe" in globalThis)) {
+    await page.evaluate(axe.source);
+  }
+  const { violations } = await page.evaluate(() =>
+    (globalThis as unknown as { axe: typeof axe }).axe.run()
+  );
+  return violations.map(({ id, nodes }) =>
+    `${id}: ${nodes.map(({ html }) => html).join(" ")}`
+  );
+}
+
+/** Runs a check in both languages, light and dark. */
+async function inAllLooks(page: Page, check: (look: string) => Promise<void>) {
+  for (const language of ["en", "zh"]) {
+    for (const mode of ["light", "dark"]) {
+      await drawn(page);
+      await check(`${language} ${mode}`);
+      await page.click("#theme");
+    }
+    await page.click("#language");
+  }
 }
 
 /** How far the cursor is behind now, in ms, and the speed at which it moves. */
@@ -499,15 +526,11 @@ Deno.test({
       assertEquals(errors, []);
       await server.stop();
       await page.waitForSelector("body.lost");
-      server = await startWatch([
-        "--port",
-        `${port}`,
-        "--only",
-        "select,epoll",
-      ]);
+      server = await startWatch(["--port", `${port}`]);
       await page.waitForSelector("body:not(.lost)");
       await until(page, "select.ts", STATE, /^asleep in select/);
-      assertEquals((await page.$$(".model")).length, 2);
+      const shown = models.filter(({ shownByDefault }) => shownByDefault);
+      assertEquals((await page.$$(".model")).length, shown.length);
       await press(page, "A connect");
       await until(page, "select.ts", A, /^A connected$/);
       await press(page, "A leave");
@@ -544,16 +567,115 @@ Deno.test({
       errors.splice(0); // of the socket that could not be opened
     });
 
+    await test.step("no finding of axe-core, live and paused", async () => {
+      await inAllLooks(page, async (look) => {
+        assertEquals(await findings(page), [], look);
+      });
+      await press(page, "select.ts");
+      await page.waitForSelector("#lines [aria-current]");
+      await press(page, "Pause");
+      await inAllLooks(page, async (look) => {
+        assertEquals(await findings(page), [], `paused, ${look}`);
+      });
+      await press(page, "Pause");
+      await page.keyboard.press("Escape");
+    });
+
+    await test.step("code is not cut, and a picture stays in sight", async () => {
+      for (const [width, height] of [[390, 844], [1280, 800], [1920, 1080]]) {
+        await page.setViewport({ width, height });
+        await press(page, "select.ts");
+        await page.waitForSelector("#lines [aria-current]");
+        const { cut, wrapped, lanes } = await page.evaluate(() => {
+          const code = document.querySelector("#code")!;
+          const lists = [...code.querySelectorAll("#lines, #calls")];
+          const rows = [...code.querySelectorAll<HTMLElement>("#lines li")];
+          const heights = rows.map(({ offsetHeight }) => offsetHeight);
+          const { top, left } = code.getBoundingClientRect();
+          const inSight = (canvas: Element) => {
+            const rect = canvas.getBoundingClientRect();
+            const x = rect.left + rect.width / 2;
+            return [rect.top + 1, rect.bottom - 1].every((y) =>
+              (y < top || rect.right <= left) &&
+              document.elementFromPoint(x, y) === canvas
+            );
+          };
+          const canvases = [...document.querySelectorAll(".model > canvas")];
+          return {
+            cut: lists.filter((list) => list.scrollWidth > list.clientWidth)
+              .map(({ id }) => id),
+            wrapped: Math.max(...heights) > 1.5 * Math.min(...heights),
+            lanes: canvases.filter(inSight).length,
+          };
+        });
+        assertEquals(cut, [], `${width} pixels`);
+        assert(lanes > 0, `no lane in sight, ${width} pixels`);
+        if (width === 1920) assert(!wrapped, "a line wraps, with room for it");
+        await page.keyboard.press("Escape");
+      }
+    });
+
     await test.step("idle clients come and go; what an answer costs", async () => {
-      await press(page, "+100 idle");
-      await until(page, "select.ts", ".idle", /^100 idle$/);
+      await page.setViewport({ width: 1280, height: 800 });
+      await press(page, "A connect");
       await press(page, "as fast as they can");
       await until(page, "select.ts", A, /^A asks without pause$/);
+      for (const script of ["poll.ts", "epoll.ts"]) {
+        await until(page, script, ".metrics", /\d calls.*\d µs CPU/s);
+      }
       await until(page, "select.ts", STATE, /^asleep, \d+ calls a second$/);
-      await until(page, "epoll.ts", ".metrics", /\d calls.*\d µs CPU/s);
       // It copies for a few µs: what is drawn must not look like all the time.
       const copying = await copyingShare(page, "select.ts");
       assert(copying > 0 && copying < 0.3, `${copying}`);
+      assertMatch(
+        await page.$eval("#why", (why) => why.textContent ?? ""),
+        /^poll.ts: 3.0 calls, \d+ µs CPU with 0 idle; epoll.ts: 3.0 calls, /,
+      );
+      await press(page, "+100 idle");
+      for (const script of ["poll.ts", "epoll.ts"]) {
+        const points = /0 idle \d+ µs CPU, 100 idle \d+ µs CPU$/;
+        await page.waitForFunction(
+          (script, points) =>
+            new RegExp(points).test(
+              document.querySelector(`[aria-label="${script}"] .curve`)
+                ?.getAttribute("aria-label") ?? "",
+            ),
+          {},
+          script,
+          points.source,
+        );
+      }
+      await until(page, "select.ts", ".idle", /^100 idle$/);
+    });
+
+    await test.step("all lanes and the legend fit a laptop, with 100 idle", async () => {
+      await page.waitForFunction(() =>
+        document.querySelector('[aria-label="io_uring.ts"] .idle')
+          ?.textContent === "100 idle"
+      );
+      await inAllLooks(page, async (look) => {
+        for (const [width, height] of [[1280, 800], [1366, 768]]) {
+          await page.setViewport({ width, height });
+          const { bottom, legend, rows } = await page.evaluate(() => {
+            scrollTo(0, 0);
+            const lanes = [...document.querySelectorAll(".model")];
+            const entries = [...document.querySelectorAll("#legend li")];
+            const tops = entries.map((entry) =>
+              Math.round(entry.getBoundingClientRect().top)
+            );
+            return {
+              bottom: lanes.at(-1)!.getBoundingClientRect().bottom,
+              legend: document.querySelector("#legend")!
+                .getBoundingClientRect().bottom,
+              rows: new Set(tops).size,
+            };
+          });
+          const where = `${look}, ${width} x ${height}`;
+          assert(bottom <= height, `${where}: lanes end at ${bottom}`);
+          assert(legend < bottom && rows === 1, `${where}: ${rows} rows`);
+        }
+        assertEquals(await findings(page), [], `under load, ${look}`);
+      });
       await press(page, "as fast as they can");
       await until(page, "select.ts", A, /^A connected$/);
       await press(page, "−100 idle");

@@ -25,6 +25,7 @@ const TIME_WIDTH = 11;
  * What holds of a model until an update says something else.
  * @typedef {Pick<ModelUpdate, "status" | "reason" | "idle" | "metrics">} Facts
  */
+/** @typedef {{ idle: number, cpu: number }} Cost */
 
 export class ModelHistory {
   /** @type {Record<ThreadId, History<Span>>} */
@@ -41,6 +42,9 @@ export class ModelHistory {
   #positions = new Values();
   /** @type {Values<string[]>} */
   #calls = new Values();
+  /** The CPU time of an answer, by the number of idle clients.
+   * @type {Map<number, Values<number>>} */
+  #costs = new Map();
   /** The latest update.
    * @type {ModelUpdate | undefined} */
   latest;
@@ -52,6 +56,12 @@ export class ModelHistory {
     this.latest = update;
     const { status, reason, idle, metrics, positions, calls } = update;
     this.facts.add(time, { status, reason, idle, metrics });
+    // While idle clients come or go, calls are not known.
+    if (metrics?.cpu && metrics.calls) {
+      const costs = this.#costs.get(idle.connected) ?? new Values();
+      costs.add(time, metrics.cpu);
+      this.#costs.set(idle.connected, costs);
+    }
     if (positions) this.#positions.add(time, positions);
     if (calls) {
       // Most calls are those of before: they need no memory of their own.
@@ -230,9 +240,15 @@ export class ModelHistory {
     return [...pending, ...after.filter(isOver)].sort();
   }
 
-  /** The CPU time of an answer, as it was known at that time.
-   * @param {number} time */
-  cpuAt(time) {
-    return this.facts.at(time)?.metrics?.cpu;
+  /** What an answer was known to cost at that time, in µs of CPU, with so many
+   * idle clients; from few to many.
+   * @param {number} time
+   * @returns {Cost[]} */
+  costsAt(time) {
+    const costs = [...this.#costs].flatMap(([idle, values]) => {
+      const cpu = values.at(time);
+      return cpu === undefined ? [] : [{ idle, cpu }];
+    });
+    return costs.sort((a, b) => a.idle - b.idle);
   }
 }

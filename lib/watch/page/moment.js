@@ -2,6 +2,7 @@
 // @ts-check
 /// <reference lib="dom" />
 import { openScript, showPositions } from "./code.js";
+import { showCosts } from "./cost.js";
 import { byId, setText } from "./dom.js";
 import { Values } from "./history.js";
 import { panels } from "./panels.js";
@@ -34,19 +35,10 @@ export function showMoment() {
   const time = cursorTime();
   const wanted = wantedIdle.at(time) ?? wantedIdle.last ?? 0;
   for (const panel of panels.values()) panel.showMoment(time, wanted);
-  showBars(time);
+  showCosts(time);
   setText(byId("idle"), wanted.toLocaleString(settings.language));
   const open = panels.get(openScript() ?? "");
   if (!open) return;
   const { history } = open;
   showPositions(history.positionsAt(time), history.callsAt(time));
-}
-
-/** Compares what an answer costs with the most expensive model.
- * @param {number} time */
-function showBars(time) {
-  const costs = [...panels.values()].map((panel) =>
-    panel.history.cpuAt(time) ?? 0
-  );
-  for (const panel of panels.values()) panel.showBar(Math.max(...costs, 1));
 }

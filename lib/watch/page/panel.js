@@ -6,6 +6,7 @@ import { AnswerForm } from "./answer_form.js";
 import { CLIENT_IDS } from "./client_ids.js";
 import { toggleCode } from "./code.js";
 import { sendCommand } from "./connection.js";
+import { CostCurve } from "./cost_curve.js";
 import { element, setText } from "./dom.js";
 import {
   drawClient,
@@ -32,6 +33,7 @@ import { redraw, view } from "./time.js";
  * @import { ClientId, ModelUpdate, ThreadId, Update } from "../messages.ts"
  * @import { HelloModel } from "./code.js"
  * @import { Viewport } from "./draw.js"
+ * @import { Cost } from "./model_history.js"
  */
 
 // Heights in rem; the texts beside a picture have them in style.css.
@@ -56,7 +58,6 @@ export class Panel {
   #width = 0; // of the picture, in CSS pixels
   #isInSight = true; // and not scrolled away
   #stateTime = 0; // of the state that is shown, on the server's clock, in ms
-  #cpu = 0; // of an answer, in µs
 
   /** @param {HelloModel} model
    * @param {string} defaultAnswer */
@@ -76,13 +77,13 @@ export class Panel {
     this.name = element("span", { class: "name" });
     this.calls = element("span");
     this.cpu = element("span");
-    this.bar = element("span", { class: "bar" });
+    this.curve = new CostCurve();
     this.metrics = element(
       "span",
       { class: "metrics", hidden: "" },
       this.calls,
       this.cpu,
-      this.bar,
+      this.curve.svg,
     );
     const title = element(
       "div",
@@ -307,12 +308,12 @@ export class Panel {
     const { calls, cpu } = describeMetrics(metrics, settings.language);
     setText(this.calls, calls);
     setText(this.cpu, cpu);
-    this.#cpu = metrics.cpu ?? 0;
   }
 
-  /** Compares what an answer costs with that of the most expensive model.
-   * @param {number} most */
-  showBar(most) {
-    this.bar.style.width = `${(this.#cpu / most * 100).toFixed(1)}%`;
+  /** Shows how the CPU time of an answer grows with the number of idle clients.
+   * @param {Cost[]} costs
+   * @param {Cost} scale the most of both that the curve has room for */
+  showCurve(costs, scale) {
+    if (!this.metrics.hidden) this.curve.show(costs, scale);
   }
 }

@@ -8,6 +8,7 @@ import { translateReason } from "./reasons.js";
  * @import { Language, State, Words } from "../../models/states.js"
  * @import { ClientId, ClientRole, ClientState } from "../messages.ts"
  * @import { Metrics, ModelUpdate, Span } from "../messages.ts"
+ * @import { Cost } from "./model_history.js"
  */
 
 /**
@@ -89,9 +90,9 @@ export const TEXTS = {
   },
   aboutLoad: {
     en:
-      "As fast as they can: tracing costs time, so the servers you see are asked at most 30 times a second, and where that makes too many lines, less often. System calls are counted there. CPU time is that of a second server of each model, without a trace, asked without pause by one client, one model after the other, 40 ms each.",
+      "As fast as they can: tracing costs time, so the servers you see are asked at most 30 times a second, and where that makes too many lines, less often. System calls are counted there. CPU time is that of a second server of each model, without a trace, asked without pause by one client, one model after the other, 40 ms each. The curves show it by the number of idle clients; their height is that of poll.ts.",
     zh:
-      "全速请求：跟踪本身有开销，所以图中的服务器每秒最多处理 30 个请求，输出行数太多时更少；系统调用次数在这里统计。CPU 时间来自每种模型的另一个进程，它不带跟踪，由一个客户端不停地发请求，各模型轮流，每次 40 毫秒。",
+      "全速请求：跟踪本身有开销，所以图中的服务器每秒最多处理 30 个请求，输出行数太多时更少；系统调用次数在这里统计。CPU 时间来自每种模型的另一个进程，它不带跟踪，由一个客户端不停地发请求，各模型轮流，每次 40 毫秒。曲线表示它随空闲客户端数的变化，高度以 poll.ts 为准。",
   },
   aboutCode: {
     en:
@@ -350,6 +351,42 @@ function describeCpu(us) {
   if (us < 999.5) return `${Math.round(us)} µs CPU`;
   const digits = us < 9995 ? 1 : 0;
   return `${(us / 1000).toFixed(digits)} ms CPU`;
+}
+
+/** What an answer costs by the number of idle clients.
+ * @param {Cost[]} costs
+ * @param {Language} language */
+export function describeCurve(costs, language) {
+  const points = costs.map(({ idle, cpu }) => {
+    const count = { en: `${idle} idle`, zh: `${idle} 个空闲` }[language];
+    return `${count} ${describeCpu(cpu)}`;
+  });
+  const head = {
+    en: "An answer by idle clients",
+    zh: "每次回答的开销，按空闲客户端数",
+  }[language];
+  return `${head}: ${points.join(", ") || UNKNOWN}`;
+}
+
+/** Why models that make the same calls cost different things.
+ * @param {{ script: string, metrics: Metrics, idle: number }[]} compared
+ * @param {Language} language */
+export function describeWhy(compared, language) {
+  const costs = compared.map(({ script, metrics, idle }) => {
+    const { calls, cpu } = describeMetrics(metrics, language);
+    const cost = {
+      en: `${script}: ${calls}, ${cpu} with ${idle} idle`,
+      zh: `${script}：${calls}，${cpu}（空闲 ${idle}）`,
+    };
+    return cost[language];
+  }).join({ en: "; ", zh: "；" }[language]);
+  const reason = {
+    en:
+      ". In each call of poll the kernel looks at every descriptor of the list, however many are idle; epoll_wait returns only those that are ready.",
+    zh:
+      "。poll 每次调用，内核都要把列表里的描述符逐个看一遍，不管有多少空闲；epoll_wait 只返回就绪的。",
+  }[language];
+  return costs + reason;
 }
 
 /** How many idle clients one model has, and why no more.
