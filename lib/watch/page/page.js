@@ -64,6 +64,7 @@ function onUpdate(update) {
   latest.update = update;
   for (const [script, model] of Object.entries(update.models)) {
     panels.get(script)?.add(model);
+    panels.get(script)?.elsewhere.add(model.elsewhere, update.time);
   }
   followLink(update);
   updates++;

@@ -6,9 +6,11 @@ import { CLIENT_IDS } from "./client_ids.js";
 import { toggleCode } from "./code.js";
 import { sendCommand } from "./connection.js";
 import { element, setText } from "./dom.js";
+import { Elsewhere } from "./elsewhere.js";
 import { drawClient, drawGuides, drawThread, prepareCanvas } from "./draw.js";
 import { listenToGestures } from "./gestures.js";
 import { History } from "./history.js";
+import { JoinButton } from "./join.js";
 import { latest } from "./latest.js";
 import { settings } from "./settings.js";
 import {
@@ -72,6 +74,7 @@ export class Panel {
       toggleCode(model, this.scriptButton);
     });
     this.name = element("span", { class: "name" });
+    this.join = new JoinButton(model.joinCommand);
     this.calls = element("span");
     this.cpu = element("span");
     this.bar = element("span", { class: "bar" });
@@ -85,7 +88,7 @@ export class Panel {
     const title = element(
       "div",
       { class: "title" },
-      element("h2", {}, this.scriptButton),
+      element("h2", {}, this.scriptButton, this.join.button),
       this.name,
       this.metrics,
     );
@@ -114,6 +117,7 @@ export class Panel {
       B: element("span", { "data-client": "B" }),
     };
     this.idle = element("span", { class: "idle" });
+    this.elsewhere = new Elsewhere();
     this.restart = element("button", {
       type: "button",
       "data-text": "restart",
@@ -139,6 +143,8 @@ export class Panel {
       title,
       this.canvas,
       present,
+      this.elsewhere.canvas,
+      this.elsewhere.texts,
     );
     if (model.typesAnswers) {
       this.answerForm = new AnswerForm(script, defaultAnswer);
@@ -193,6 +199,7 @@ export class Panel {
     const size = { width: this.#width, height: this.#height };
     if (!size.width || !this.#update || !this.#isInSight) return;
     const surface = prepareCanvas(this.canvas, size);
+    this.elsewhere.draw(viewport);
     drawGuides(surface, viewport);
     const { rem } = viewport;
     /** @type {{ thread: ThreadId, height: number }[]} */
@@ -275,6 +282,7 @@ export class Panel {
       this.#showClientThread(client);
     }
     this.answerForm?.show(model, update);
+    this.join.show(status === "running" ? model.port : 0);
     this.#showIdle(model, update);
     this.#showMetrics(model, update);
   }
