@@ -81,6 +81,8 @@ class Page implements Disposable {
   hello?: Hello;
   update?: Update;
   errors: string[] = [];
+  /** How many answers clients with names have got from elsewhere, by script. */
+  readonly answeredElsewhere = new Map<string, number>();
   #socket: WebSocket;
 
   constructor({ port }: Running) {
@@ -92,9 +94,18 @@ class Page implements Disposable {
     this.#socket.addEventListener("message", ({ data }) => {
       const message: Message = JSON.parse(data);
       if (message.type === "hello") this.hello = message;
-      if (message.type === "update") this.update = message;
+      if (message.type === "update") this.#take(message);
       if (message.type === "error") this.errors.push(message.error);
     });
+  }
+
+  #take(update: Update) {
+    this.update = update;
+    for (const [script, { elsewhere }] of Object.entries(update.models)) {
+      const before = this.answeredElsewhere.get(script) ?? 0;
+      const answers = elsewhere.clients.flatMap(({ answers }) => answers);
+      this.answeredElsewhere.set(script, before + answers.length);
+    }
   }
 
   send(data: string | Uint8Array<ArrayBuffer>) {
@@ -834,6 +845,49 @@ test("where A is not answered, nothing is measured, and it is said why", async (
   page.command({ type: "connect", client: "A" });
   await eventually(() => page.errors.length === 2, "nothing is said");
   assertEquals(new Set(page.errors), new Set(["A asks without pause already"]));
+});
+
+test("clients from elsewhere have names, and more of them are counted", async () => {
+  await using server = await watch(["--only", "select,async,io_uring"]);
+  using page = new Page(server);
+  await page.open();
+  page.command({ type: "connect", client: "A" });
+  page.command({ type: "idle", by: 100 });
+  await page.until(
+    "all are idle",
+    ({ models }) =>
+      Object.values(models).every(({ idle, clients }) =>
+        idle.connected === 100 && clients.A.status === "connected"
+      ),
+  );
+  const names = (update: Update) =>
+    Object.values(update.models).map(({ elsewhere: { clients, more } }) =>
+      `${clients.map(({ name }) => name).join("")}+${more}`
+    );
+  const scripts = Object.keys(page.update!.models);
+  const ports = scripts.map((script) => page.update!.models[script].port);
+  const conns = await Promise.all(
+    ports.flatMap((port) => Array.from({ length: 5 }, () => connect(port))),
+  );
+  await page.until(
+    "they are there",
+    (update) => names(update).every((all) => all === "CDE+2"),
+  );
+  for (const conn of conns) {
+    await send(conn, "hi\n");
+    assert((await receive(conn, 10)).length > 0);
+  }
+  for (const script of scripts) {
+    await eventually(
+      () => page.answeredElsewhere.get(script) === 3,
+      `${script} answers nobody`,
+    );
+  }
+  for (const conn of conns) conn.close();
+  await page.until(
+    "they have left",
+    (update) => names(update).every((all) => all === "+0"),
+  );
 });
 
 test("more idle clients than there are descriptors are refused", async () => {

@@ -42,6 +42,8 @@ export interface Hello {
      * B would be.
      */
     workers: boolean;
+    /** The command of a client; `$PORT` stands for the port. */
+    joinCommand: string;
     /** Whether its answers are typed into its terminal. */
     typesAnswers: boolean;
   }[];
@@ -81,6 +83,8 @@ export interface ModelUpdate {
   clientSpans: ClientSpan[];
   /** `reason`: why there are fewer than wanted. */
   idle: { connected: number; reason?: string };
+  /** Its clients that are not of watch.ts. */
+  elsewhere: ElsewhereUpdate;
   /** Whether it waits for an answer to be typed. */
   awaitsAnswer: boolean;
   /** Only under load. */
@@ -88,6 +92,14 @@ export interface ModelUpdate {
   /** Only of a script whose code a page shows; `calls` are its last calls. */
   positions?: SourcePosition[];
   calls?: string[];
+}
+
+/** Clients from elsewhere. */
+export interface ElsewhereUpdate {
+  /** Some have a name: when each was accepted, and answered since the last update. */
+  clients: { name: string; since: number; answers: number[] }[];
+  /** How many have none. */
+  more: number;
 }
 
 /** A span of a thread's time, with the client that its call is about. */

@@ -34,6 +34,7 @@ const STEADY = [
   "port",
   "clients",
   "idle",
+  "elsewhere",
   "awaitsAnswer",
   "metrics",
   "positions",

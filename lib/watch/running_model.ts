@@ -164,6 +164,7 @@ export class RunningModel {
       clients: { A: A.state(epoch), B: B.state(epoch) },
       clientSpans: [...A.takeSpans(epoch), ...B.takeSpans(epoch)],
       idle: { connected: this.#idle.connected, reason: this.#idle.reason },
+      elsewhere: trace.takeElsewhere(time),
       awaitsAnswer: trace.awaitsAnswer,
       metrics: this.#load?.metrics(),
       positions: running ? trace.positions(time) : [],

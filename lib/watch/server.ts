@@ -29,6 +29,9 @@ const RESERVED_DESCRIPTORS = 200;
 /** A page that has not read so many bytes gets no more for now. */
 const MOST_BUFFERED = 1 << 20;
 
+/** How one is a client of most models. */
+const JOIN_COMMAND = "deno run -A client.ts --port $PORT";
+
 /** What a recording calls its parts. */
 const CHAPTERS = {
   scene: { en: "the scene", zh: "一幕" },
@@ -161,6 +164,7 @@ export class WatchServer {
         canteen: model.canteen,
         threadPerClient: model.threadPerClient ?? false,
         workers: model.workers !== undefined,
+        joinCommand: model.joinCommand ?? JOIN_COMMAND,
         typesAnswers: model.typedAnswer !== undefined,
       })),
       defaultAnswer: typed?.typedAnswer ?? "",

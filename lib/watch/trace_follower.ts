@@ -9,10 +9,12 @@ import { printable } from "../output.ts";
 import { formatMs } from "../time.ts";
 import type { TraceEvent } from "../trace.ts";
 import { SpanAggregator } from "./aggregate.ts";
+import { ElsewhereClients } from "./elsewhere.ts";
 import {
   CLIENT_IDS,
   type ClientId,
   type ClientRole,
+  type ElsewhereUpdate,
   type ModelUpdate,
   type SourcePosition,
   type Span,
@@ -40,6 +42,7 @@ export class TraceFollower {
   awaitsAnswer = false;
   #timeline: Timeline;
   #aggregators = new Map<string, SpanAggregator>(); // by thread
+  #elsewhere = new ElsewhereClients();
   #clients = new Map<number, Client>(); // by index, also some that have left
   #lastEvents: TraceEvent[] = [];
   #promisedSources = new Map<string, string>(); // of calls that are not resolved
@@ -71,6 +74,7 @@ export class TraceFollower {
         if (span.state === "resolved") span.source = source;
       }
     }
+    this.#elsewhere.add(event, this.#timeline.clients);
     this.#addSpans(name, spans);
     this.#rememberLine(event);
     if (thread.ended) {
@@ -160,6 +164,16 @@ export class TraceFollower {
     }
     this.#forgetClients();
     return threads;
+  }
+
+  /** The clients that are not of watch.ts, and what is new of them. */
+  takeElsewhere(time: number): ElsewhereUpdate {
+    return this.#elsewhere.take(
+      this.#timeline.clients.values(),
+      ({ port }) => port ? this.roleOf(port) : "other",
+      this.epoch,
+      time,
+    );
   }
 
   /** The spans of clients that have left were taken. */

@@ -498,6 +498,29 @@ Deno.test({
       await press(page, "A leave");
     });
 
+    await test.step("a client from elsewhere has a lane", async () => {
+      const button = await page.waitForSelector(
+        '[aria-label="select.ts"] .join:not([hidden])',
+      );
+      const name = await button!.evaluate((found) => found.ariaLabel ?? "");
+      const [, port] = /^Copy: deno run -A client\.ts --port (\d+)$/.exec(
+        name,
+      )!;
+      await button!.click();
+      await page.waitForFunction(() =>
+        document.querySelector("#notice")?.textContent?.includes("client.ts")
+      );
+      const C = '[data-elsewhere="C"]';
+      {
+        using conn = await Deno.connect({ port: Number(port) });
+        await until(page, "select.ts", C, /^C connected/);
+        await conn.write(new TextEncoder().encode("hi\n"));
+        await until(page, "select.ts", C, /^C answered/);
+      }
+      await until(page, "select.ts", C, /^C has left/);
+      await page.waitForSelector('[aria-label="select.ts"] canvas.lanes');
+    });
+
     await test.step("every button has a name", async () => {
       const nameless = await page.$$eval(
         "button, input",

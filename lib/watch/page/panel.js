@@ -15,7 +15,9 @@ import {
   drawThread,
   prepareCanvas,
 } from "./draw.js";
+import { Elsewhere } from "./elsewhere.js";
 import { listenToGestures } from "./gestures.js";
+import { JoinButton } from "./join.js";
 import { ModelHistory } from "./model_history.js";
 import { settings } from "./settings.js";
 import {
@@ -75,6 +77,7 @@ export class Panel {
       toggleCode(model, this.scriptButton);
     });
     this.name = element("span", { class: "name" });
+    this.join = new JoinButton(model.joinCommand);
     this.calls = element("span");
     this.cpu = element("span");
     this.curve = new CostCurve();
@@ -88,7 +91,7 @@ export class Panel {
     const title = element(
       "div",
       { class: "title" },
-      element("h2", {}, this.scriptButton),
+      element("h2", {}, this.scriptButton, this.join.button),
       this.name,
       this.metrics,
     );
@@ -118,6 +121,7 @@ export class Panel {
       B: element("span", { "data-client": "B" }),
     };
     this.idle = element("span", { class: "idle" });
+    this.elsewhere = new Elsewhere();
     this.restart = element("button", {
       type: "button",
       "data-text": "restart",
@@ -142,6 +146,8 @@ export class Panel {
       title,
       this.canvas,
       present,
+      this.elsewhere.canvas,
+      this.elsewhere.texts,
     );
     if (model.typesAnswers) {
       this.answerForm = new AnswerForm(script, defaultAnswer);
@@ -177,6 +183,7 @@ export class Panel {
     const size = { width: this.#width, height: this.#height };
     if (!size.width || !this.history.latest || !this.#isInSight) return;
     const surface = prepareCanvas(this.canvas, size);
+    this.elsewhere.draw(viewport);
     drawGuides(surface, viewport);
     const { rem } = viewport;
     /** @type {{ thread: ThreadId, height: number }[]} */
@@ -210,6 +217,7 @@ export class Panel {
     this.section.classList.toggle("awaits-answer", model.awaitsAnswer);
     this.restart.hidden = model.status !== "ended";
     this.answerForm?.show(model, update);
+    this.join.show(model.status === "running" ? model.port : 0);
   }
 
   /** Says in words what the model did at that time.

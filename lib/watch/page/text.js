@@ -294,6 +294,43 @@ export function recordedBadge(recorded, machine, language) {
   }[language];
 }
 
+/** What a client from elsewhere does.
+ * @param {string} name
+ * @param {ClientState["status"]} status
+ * @param {Language} language */
+export function describeElsewhere(name, status, language) {
+  const from = { en: "from elsewhere", zh: "来自别处" }[language];
+  const does = {
+    connected: { en: "connected", zh: "连上了" },
+    answered: { en: "answered", zh: "得到了回答" },
+  };
+  const known = status === "answered" ? does.answered : does.connected;
+  const gone = { en: "has left", zh: "离开了" };
+  const text = (status === "away" ? gone : known)[language];
+  return { en: `${name} ${text} (${from})`, zh: `${name} ${text}（${from}）` }[
+    language
+  ];
+}
+
+/** How many more come from elsewhere.
+ * @param {number} more
+ * @param {Language} language */
+export function describeMore(more, language) {
+  return { en: `+${more} from elsewhere`, zh: `别处还有 ${more} 个` }[language];
+}
+
+/** @param {string} command
+ * @param {Language} language */
+export function copyName(command, language) {
+  return { en: `Copy: ${command}`, zh: `复制：${command}` }[language];
+}
+
+/** @param {string} command
+ * @param {Language} language */
+export function copied(command, language) {
+  return { en: `Copied: ${command}`, zh: `已复制：${command}` }[language];
+}
+
 /** How else to be a client of a model.
  * @param {number} port
  * @param {Language} language */
