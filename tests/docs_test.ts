@@ -73,7 +73,7 @@ Deno.test("READMEs: every link of our own leads somewhere", () => {
 Deno.test("READMEs: every flag is one that a script has", async () => {
   // Flags of Deno, npm, Docker, WSL and curl; and one that no --help lists.
   const others =
-    "help init allow-net allow-ffi allow-read watch parallel rm name security-opt install";
+    "help init allow-net allow-ffi allow-read watch parallel rm name security-opt install ppid";
   const known = new Set(others.split(" ").map((name) => `--${name}`));
   const scripts = [...Deno.readDirSync(root)].map(({ name }) => name)
     .filter((name) => name.endsWith(".ts") && name !== "util.ts");

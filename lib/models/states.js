@@ -20,6 +20,8 @@
  * @typedef {object} Look
  * @property {"held" | "away" | "mark" | "other"} kind
  * @property {{ light: string, dark: string }} colour
+ * @property {{ light: string, dark: string }} label the colour of a text on it;
+ *   of the `away` states, on the background
  * @property {number} ansi the colour at a terminal; 0 is that of the text
  * @property {string} glyph the sign for it at a terminal, one column wide
  * @property {Words} word
@@ -36,6 +38,7 @@ export const STATES = {
   one: {
     kind: "held",
     colour: { light: "#b3401f", dark: "#bd4a2f" },
+    label: { light: "#ffffff", dark: "#ffffff" },
     ansi: 31,
     glyph: "▓",
     word: { en: "held for one", zh: "只等一个客户端" },
@@ -47,6 +50,7 @@ export const STATES = {
   all: {
     kind: "held",
     colour: { light: "#2f6db3", dark: "#3d74b8" },
+    label: { light: "#ffffff", dark: "#ffffff" },
     ansi: 34,
     glyph: "▒",
     word: { en: "held for everyone", zh: "等所有客户端" },
@@ -58,6 +62,7 @@ export const STATES = {
   playing: {
     kind: "away",
     colour: { light: "#0f7466", dark: "#6fd1c0" },
+    label: { light: "#0f7466", dark: "#6fd1c0" },
     ansi: 36,
     glyph: "·",
     word: { en: "out playing", zh: "出去玩了" },
@@ -69,6 +74,7 @@ export const STATES = {
   free: {
     kind: "away",
     colour: { light: "#0f7466", dark: "#6fd1c0" },
+    label: { light: "#0f7466", dark: "#6fd1c0" },
     ansi: 36,
     glyph: "╌",
     word: { en: "free", zh: "空闲" },
@@ -80,6 +86,7 @@ export const STATES = {
   copying: {
     kind: "mark",
     colour: { light: "#e8890c", dark: "#ffa62b" },
+    label: { light: "#1f2328", dark: "#0d1117" },
     ansi: 33,
     glyph: "█",
     word: { en: "copies", zh: "拷贝数据" },
@@ -91,6 +98,7 @@ export const STATES = {
   accepting: {
     kind: "mark",
     colour: { light: "#59636e", dark: "#9aa4af" },
+    label: { light: "#ffffff", dark: "#0d1117" },
     ansi: 0,
     glyph: "┃",
     word: { en: "accepts", zh: "接受连接" },
@@ -99,6 +107,7 @@ export const STATES = {
   asking: {
     kind: "mark",
     colour: { light: "#1f2328", dark: "#e6edf3" },
+    label: { light: "#ffffff", dark: "#0d1117" },
     ansi: 0,
     glyph: "|",
     word: { en: "asks in vain", zh: "轮询落空" },
@@ -107,6 +116,7 @@ export const STATES = {
   resolved: {
     kind: "mark",
     colour: { light: "#e8890c", dark: "#ffa62b" },
+    label: { light: "#1f2328", dark: "#0d1117" },
     ansi: 33,
     glyph: "◆",
     word: { en: "a promise resolves", zh: "promise 兑现" },
@@ -115,12 +125,16 @@ export const STATES = {
   other: {
     kind: "other",
     colour: { light: "#d4dae0", dark: "#333b44" },
+    label: { light: "#1f2328", dark: "#e6edf3" },
     ansi: 2,
     glyph: "░",
     word: { en: "does other things", zh: "做其他事" },
     legend: { en: "does other things", zh: "做其他事" },
   },
 };
+
+/** Behind all that is drawn. */
+export const BACKGROUND = { light: "#ffffff", dark: "#0d1117" };
 
 /** How a client is shown that waits for its answer. */
 export const WAIT = {
@@ -139,7 +153,8 @@ export const WAIT = {
  * @returns {string[]}
  */
 export function describeSpan({ state, call }, language, client) {
-  const { kind, word } = STATES[state];
+  const { kind, word, legend } = STATES[state];
+  if (state === "asking") return [legend[language], "EAGAIN"];
   if (kind !== "held" || !call) return [word[language]];
   const { sleeps, where } = call === "read" // blocking.ts reads what is typed
     ? {

@@ -16,6 +16,8 @@ export interface Span {
   args?: string;
   outcome?: string;
   error?: string;
+  /** Set where the same call has slept before, which is a span of its own. */
+  slept?: true;
   /** The line of the script that made the call: `select.ts:47`. */
   source?: string;
   /** Which client the call was about: 0 was accepted first. */
@@ -163,7 +165,10 @@ export class ThreadTimeline {
     // A call that has slept until data came has copied the data then.
     const work = workOf(call, result, ops);
     if (work || !slept) {
-      spans.push(this.#span({ ...span, state: work ?? "other" }, time));
+      const again = slept ? { slept: true as const } : {};
+      spans.push(
+        this.#span({ ...span, ...again, state: work ?? "other" }, time),
+      );
     }
     return spans;
   }

@@ -63,8 +63,8 @@ function aggregate(spans: Span[]): Span[] {
 function merge(spans: Span[]): Span {
   const shares: Partial<Record<State, number>> = {};
   let calls = 0;
-  for (const { state, call, from, to, many } of spans) {
-    calls += many?.calls ?? (call ? 1 : 0);
+  for (const { state, call, slept, from, to, many } of spans) {
+    calls += many?.calls ?? (call && !slept ? 1 : 0);
     const parts = many?.shares ?? { [state]: 1 };
     for (const [key, share] of Object.entries(parts)) {
       const part = key as State;

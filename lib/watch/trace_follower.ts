@@ -6,13 +6,15 @@ import {
   Timeline,
 } from "../models/timeline.ts";
 import { printable } from "../output.ts";
-import { formatMs, now } from "../time.ts";
+import { formatMs } from "../time.ts";
 import type { TraceEvent } from "../trace.ts";
 import { SpanAggregator } from "./aggregate.ts";
+import { ElsewhereClients } from "./elsewhere.ts";
 import {
   CLIENT_IDS,
   type ClientId,
   type ClientRole,
+  type ElsewhereUpdate,
   type ModelUpdate,
   type SourcePosition,
   type Span,
@@ -38,12 +40,12 @@ export class TraceFollower {
   systemCallCount = 0;
   /** Whether the server waits for an answer; false again once one is typed. */
   awaitsAnswer = false;
-  #started = now();
   #timeline: Timeline;
   #aggregators = new Map<string, SpanAggregator>(); // by thread
+  #elsewhere = new ElsewhereClients();
   #clients = new Map<number, Client>(); // by index, also some that have left
   #lastEvents: TraceEvent[] = [];
-  #promisedLines = new Map<string, number>(); // of calls that are not resolved
+  #promisedSources = new Map<string, string>(); // of calls that are not resolved
   #lastLines = new Map<string, number>(); // of the last calls, by thread
 
   /**
@@ -66,6 +68,13 @@ export class TraceFollower {
     this.eventCount++;
     const { thread, spans } = this.#timeline.push(event);
     this.#rememberClients(event);
+    if (promised && phase === "return") {
+      const source = this.#promisedSources.get(promiseKey(event));
+      for (const span of spans) {
+        if (span.state === "resolved") span.source = source;
+      }
+    }
+    this.#elsewhere.add(event, this.#timeline.clients);
     this.#addSpans(name, spans);
     this.#rememberLine(event);
     if (thread.ended) {
@@ -103,13 +112,12 @@ export class TraceFollower {
     for (const span of spans) aggregator.add(span);
   }
 
-  #rememberLine(
-    { call, phase, args, thread = "", promised, source }: TraceEvent,
-  ) {
+  #rememberLine(event: TraceEvent) {
+    const { phase, thread = "", promised, source } = event;
     if (promised) {
-      const key = `${thread}${call}(${firstArg(args)}`;
-      if (phase === "call") this.#promisedLines.set(key, lineOf(source));
-      else this.#promisedLines.delete(key);
+      const key = promiseKey(event);
+      if (phase === "return") this.#promisedSources.delete(key);
+      else if (source) this.#promisedSources.set(key, source);
     } else if (source) {
       this.#lastLines.set(thread, lineOf(source));
     }
@@ -158,6 +166,16 @@ export class TraceFollower {
     return threads;
   }
 
+  /** The clients that are not of watch.ts, and what is new of them. */
+  takeElsewhere(time: number): ElsewhereUpdate {
+    return this.#elsewhere.take(
+      this.#timeline.clients.values(),
+      ({ port }) => port ? this.roleOf(port) : "other",
+      this.epoch,
+      time,
+    );
+  }
+
   /** The spans of clients that have left were taken. */
   #forgetClients() {
     const connected = this.#timeline.clients;
@@ -177,20 +195,25 @@ export class TraceFollower {
       if (!line) continue;
       positions.push({ line, thread: this.#roleOfThread(name), kind });
     }
-    for (const line of new Set(this.#promisedLines.values())) {
-      if (line) positions.push({ line, thread: "", kind: "promised" });
+    for (const source of new Set(this.#promisedSources.values())) {
+      positions.push({ line: lineOf(source), thread: "", kind: "promised" });
     }
     return positions;
   }
 
-  /** The last calls, as --trace prints them, but with their lines of the script. */
+  /**
+   * The last calls, as --trace prints them, but with their lines of the script,
+   * and in seconds since `epoch`.
+   */
   lastCalls(): string[] {
     return this.#lastEvents.map((event) => printable(this.#format(event)));
   }
 
   #format(event: TraceEvent): string {
-    const { time, call, phase, args, source, outcome = "", error } = event;
-    const seconds = ((time - this.#started) / 1000).toFixed(6).padStart(11);
+    const { time, call, phase, source, error } = event;
+    const args = brief(event.args);
+    const outcome = brief(event.outcome ?? "");
+    const seconds = ((time - this.epoch) / 1000).toFixed(6).padStart(11);
     const line = `${source ? lineOf(source) : ""}`.padStart(4);
     const role = event.thread ? `${this.#shortName(event.thread)}: ` : "";
     const begin = `${seconds} ${line}  ${role}${call}(${args}`;
@@ -203,8 +226,9 @@ export class TraceFollower {
 
   /** The span for the page. The port of its client may not be known before. */
   #toMessage(
-    { state, from, to, call, args, outcome, client, many }: TimelineSpan,
+    { client, source, ...span }: TimelineSpan,
   ): Span {
+    const { state, from, to, call, args, outcome, error, slept, many } = span;
     return {
       state,
       from: from - this.epoch,
@@ -212,7 +236,10 @@ export class TraceFollower {
       call,
       args: shorten(args),
       outcome: shorten(outcome),
+      error,
+      slept,
       many,
+      line: lineOf(source) || undefined,
       role: this.#roleOfClient(client),
     };
   }
@@ -237,9 +264,20 @@ export class TraceFollower {
   }
 }
 
+/** Which promise an event is about. */
+function promiseKey({ thread = "", call, args }: TraceEvent): string {
+  return `${thread}${call}(${firstArg(args)}`;
+}
+
 /** The descriptor in `3, 13 bytes "is it ready?\n"`. */
 function firstArg(args: string): string {
   return args.split(", ")[0];
+}
+
+/** As much of a text as fits a line: poll may have a thousand descriptors. */
+function brief(text: string): string {
+  if (text.length <= MOST_CHARACTERS) return text;
+  return `${text.slice(0, MOST_CHARACTERS)}…`;
 }
 
 /** Text from a trace, in which there may be what strangers have sent. */

@@ -4,9 +4,10 @@
 import { sendCommand } from "./connection.js";
 import { byId, element, setAttribute, setText } from "./dom.js";
 import { latest } from "./latest.js";
+import { recording } from "./recorded.js";
 import { settings } from "./settings.js";
 import { joinHint, threadName } from "./text.js";
-import { view } from "./time.js";
+import { redraw } from "./time.js";
 
 /**
  * @import { ClientRole, Hello, SourcePosition } from "../messages.ts"
@@ -46,19 +47,30 @@ async function openCode(opened, openedButton) {
   button = openedButton;
   button.setAttribute("aria-expanded", "true");
   code.hidden = false;
+  document.body.classList.add("code-open");
+  // Where the code covers a part of the page, the picture stays above it.
+  if (getComputedStyle(code).position === "fixed") {
+    button.closest("section")?.scrollIntoView({ block: "start" });
+  }
   sendCommand({ type: "open", script: model.script });
   translateCode();
   setText(calls, "");
   list.replaceChildren();
-  const response = await fetch(`/source/${opened.script}`);
-  if (!response.ok) return;
-  const source = await response.text();
-  if (model !== opened) return; // another one was opened meanwhile
+  const source = await readSource(opened.script);
+  // Perhaps another one was opened meanwhile.
+  if (source === undefined || model !== opened) return;
   rows = sourceRows(source);
   list.replaceChildren(...rows);
   list.scrollTop = 0;
   followedLine = -1;
-  showPositions();
+  redraw();
+}
+
+/** @param {string} script */
+async function readSource(script) {
+  if (recording) return recording.sources[script];
+  const response = await fetch(`/source/${script}`);
+  return response.ok ? await response.text() : undefined;
 }
 
 /** Hides the code, if it is shown. */
@@ -77,6 +89,12 @@ export function forgetCode() {
   button = undefined;
   rows = [];
   code.hidden = true;
+  document.body.classList.remove("code-open");
+}
+
+/** The script whose code is shown, if there is one. */
+export function openScript() {
+  return model?.script;
 }
 
 /** Asks for the positions in the open script: a new connection has none. */
@@ -90,7 +108,10 @@ export function translateCode() {
   const port = model && latest.update?.models[model.script]?.port;
   setText(byId("code-name"), model?.script ?? "");
   setText(byId("code-canteen"), model?.canteen[language] ?? "");
-  setText(byId("code-join"), port ? joinHint(port, language) : "");
+  setText(
+    byId("code-join"),
+    port && !recording ? joinHint(port, language) : "",
+  );
 }
 
 /** One row for each line; comments look softer.
@@ -143,11 +164,10 @@ function clientNames({ clients, idle }) {
   return names.join(" ") || undefined;
 }
 
-/** Marks the lines in which the threads are, and shows the latest calls. */
-export function showPositions() {
-  if (!model || !rows.length) return;
-  const update = latest.update?.models[model.script];
-  const positions = update?.positions ?? [];
+/** Marks the lines in which the threads are, and shows the latest calls.
+ * @param {SourcePosition[]} positions
+ * @param {string[]} latestCalls */
+export function showPositions(positions, latestCalls) {
   const states = lineStates(positions);
   for (const [index, row] of rows.entries()) {
     const state = states.get(index + 1);
@@ -157,9 +177,8 @@ export function showPositions() {
     setAttribute(row, "aria-current", isCurrent ? "true" : undefined);
   }
   const position = positions.find(({ kind }) => kind === "in") ?? positions[0];
-  if (position) followLine(position.line);
-  if (!view.isLive) return; // in a pause the calls can be read
-  const text = (update?.calls ?? []).join("\n");
+  if (position && rows.length) followLine(position.line);
+  const text = latestCalls.join("\n");
   if (calls.textContent !== text) {
     calls.textContent = text;
     calls.scrollTop = calls.scrollHeight;

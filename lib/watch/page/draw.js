@@ -1,7 +1,7 @@
 /** Draws on canvases what threads and clients did, side by side in time. */
 // @ts-check
 /// <reference lib="dom" />
-import { describeSpan, STATES, WAIT } from "../../models/states.js";
+import { BACKGROUND, describeSpan, STATES, WAIT } from "../../models/states.js";
 import { clientName, duration } from "./text.js";
 
 /**
@@ -15,6 +15,7 @@ import { clientName, duration } from "./text.js";
  * @property {number} from the time at the left edge
  * @property {number} to the time at the right edge
  * @property {number} zero the time from which the ruler counts
+ * @property {number} cursor the moment of which the words are
  * @property {Mode} mode
  * @property {Language} language
  * @property {number} rem the size of the page's type, in CSS pixels
@@ -38,20 +39,14 @@ import { clientName, duration } from "./text.js";
 /** What is not the colour of a state, as in style.css. */
 const COLOURS = {
   light: {
-    background: "#ffffff",
     text: "#1f2328",
     soft: "#59636e",
     guide: "#e4e8ec",
-    onHeld: "#ffffff",
-    onMark: "#1f2328",
   },
   dark: {
-    background: "#0d1117",
     text: "#e6edf3",
     soft: "#9aa4af",
     guide: "#262d36",
-    onHeld: "#ffffff",
-    onMark: "#0d1117",
   },
 };
 /** Fills the time in which a thread is not held. */
@@ -60,6 +55,12 @@ export const HATCH = { light: "#a9d6cd", dark: "#24554d" };
 /** Marks are too short to be seen: they are drawn so many CSS pixels wide. */
 const LEAST_MARK = 2;
 const LEAST_COPY = 4;
+/** Marks with less than so many CSS pixels between them become one. */
+const NEAR = 2 * LEAST_COPY;
+/** Marks that together are no wider than this look like one in any case. */
+const LEAST_ROW = 2 * LEAST_COPY;
+/** The share of a state is drawn at least so many CSS pixels high. */
+const LEAST_SHARE = 2;
 /** A picture of less than this, in ms, has room for the arguments of a call. */
 const CLOSE = 1000;
 
@@ -136,28 +137,61 @@ export function drawGuides({ context, width, height }, viewport) {
   }
 }
 
+/** Marks the moment under the cursor, from top to bottom.
+ * @param {Surface} surface
+ * @param {Viewport} viewport */
+export function drawCursor({ context, width, height }, viewport) {
+  const { from, to, cursor, mode } = viewport;
+  const x = Math.min((cursor - from) / (to - from) * width, width - 1);
+  context.fillStyle = COLOURS[mode].text;
+  context.fillRect(Math.round(x) - 0.5, 0, 1.5, height);
+}
+
 /** Draws the scale above all pictures: how long before or after `zero`.
  * @param {Surface} surface
  * @param {Viewport} viewport
- * @param {string} zeroName what to write at `zero` itself */
-export function drawRuler({ context, width, height }, viewport, zeroName) {
+ * @param {string} cursorName what to write at the cursor, if anything */
+export function drawRuler(surface, viewport, cursorName) {
+  const { context, width, height } = surface;
   const { from, to, zero, mode, language, rem } = viewport;
   context.font = `${0.75 * rem}px system-ui, sans-serif`;
-  context.fillStyle = COLOURS[mode].soft;
   context.textAlign = "center";
   context.textBaseline = "middle";
+  const flag = cursorName ? drawFlag(surface, cursorName, viewport) : undefined;
+  context.fillStyle = COLOURS[mode].soft;
   for (const time of guideTimes(viewport)) {
     const x = (time - from) / (to - from) * width;
     const distance = Math.abs(time - zero);
-    const isZero = distance < (to - from) / 1e6;
+    if (distance < (to - from) / 1e6) continue;
     const sign = time < zero ? "−" : "+";
     const length = duration(distance, language).replace(/\.0(?= )/, "");
-    const text = isZero ? zeroName : sign + length;
+    const text = sign + length;
     const half = textWidth(context, text) / 2;
-    if (!text || x < half || x > width - half) continue;
+    if (x < half || x > width - half) continue;
+    if (flag && x + half > flag.left && x - half < flag.right) continue;
     context.fillRect(Math.round(x), height - 4, 1, 4);
     context.fillText(text, x, height / 2 - 1);
   }
+}
+
+/** Draws the flag of the cursor on the ruler; returns its place.
+ * @param {Surface} surface
+ * @param {string} name
+ * @param {Viewport} viewport */
+function drawFlag({ context, width, height }, name, viewport) {
+  const { from, to, cursor, mode, rem } = viewport;
+  const x = (cursor - from) / (to - from) * width;
+  const half = textWidth(context, name) / 2 + 0.4 * rem;
+  const middle = Math.max(half, Math.min(x, width - half));
+  const [left, right] = [middle - half, middle + half];
+  context.fillStyle = COLOURS[mode].text;
+  context.beginPath();
+  context.roundRect(left, 0, right - left, height - 4, 4);
+  context.fill();
+  context.fillRect(Math.min(Math.round(x) - 0.5, width - 1.5), 0, 1.5, height);
+  context.fillStyle = BACKGROUND[mode];
+  context.fillText(name, middle, (height - 4) / 2 + 0.5);
+  return { left, right };
 }
 
 /** @type {Partial<Record<Mode, CanvasPattern | null>>} */
@@ -198,25 +232,76 @@ export function drawThread(surface, spans, { top, height }, viewport) {
   context.font = `${fontSize}px system-ui, "Noto Sans CJK SC", sans-serif`;
   context.textAlign = "left";
   context.textBaseline = "middle";
-  /** @type {Span[]} */
-  const marks = [];
-  for (const span of spans) {
-    if (!span.many && STATES[span.state].kind === "mark") {
-      marks.push(span);
-      continue;
-    }
+  /** @param {Span} span
+   * @returns {Box} */
+  const boxOf = (span) => {
     // A span can be far longer than the picture: the part in sight is drawn.
     const left = Math.max((span.from - from) * scale, -2);
     const right = Math.min((span.to - from) * scale, width + 2);
-    const box = { left, width: right - left, top, height };
-    if (span.many) drawShares(context, span.many.shares, box, viewport);
-    else drawSpan(context, span, box, viewport);
+    return { left, width: right - left, top, height };
+  };
+  const drawn = mergeMarks([...spans], scale);
+  for (const span of drawn) {
+    if (span.many) drawShares(context, span.many.shares, boxOf(span), viewport);
+    else if (!isMark(span)) drawSpan(context, span, boxOf(span), viewport);
   }
-  for (const mark of marks) { // on top of all else
+  for (const mark of drawn.filter(isMark)) { // on top of all else
     const left = (mark.from - from) * scale;
     const box = { left, width: (mark.to - mark.from) * scale, top, height };
     drawMark(context, mark, box, viewport);
   }
+}
+
+/** Whether a span is drawn as a mark: a single moment of work.
+ * @param {Span} span */
+function isMark({ many, state }) {
+  return !many && STATES[state].kind === "mark";
+}
+
+/** The same spans, with one for all from mark to mark where marks are so near to
+ * each other that they would look like one: it shows the share of each state.
+ * @param {Span[]} spans
+ * @param {number} scale CSS pixels for each ms */
+function mergeMarks(spans, scale) {
+  /** @type {Span[]} */
+  const merged = [];
+  let first = 0; // the first span of the row of marks
+  let last = -1; // its last mark; none yet
+  const flush = () => {
+    const row = spans.slice(first, last + 1);
+    const width = last < 0 ? 0 : (spans[last].to - spans[first].from) * scale;
+    if (width > LEAST_ROW) merged.push(mergeSpans(row));
+    else merged.push(...row);
+  };
+  for (const [index, span] of spans.entries()) {
+    if (!isMark(span)) continue;
+    const isNear = last >= 0 && (span.from - spans[last].to) * scale < NEAR &&
+      !spans.slice(last, index).some(({ many }) => many);
+    if (!isNear) {
+      flush();
+      merged.push(...spans.slice(last + 1, index));
+      first = index;
+    }
+    last = index;
+  }
+  flush();
+  merged.push(...spans.slice(last + 1));
+  return merged;
+}
+
+/** One span for many, with the share of each state in their time.
+ * @param {Span[]} spans
+ * @returns {Span} */
+function mergeSpans(spans) {
+  const { from } = spans[0];
+  const { to } = spans[spans.length - 1];
+  /** @type {Partial<Record<State, number>>} */
+  const shares = {};
+  for (const span of spans) {
+    const share = (span.to - span.from) / (to - from);
+    shares[span.state] = (shares[span.state] ?? 0) + share;
+  }
+  return { state: "other", from, to, many: { calls: spans.length, shares } };
 }
 
 /** Draws a span that is as wide as it was long.
@@ -269,7 +354,7 @@ function drawMark(context, mark, box, viewport) {
 }
 
 /** Draws one span for many: its states are stacked, each as high as its
- * share of the time.
+ * share of the time, but moments of work high enough to be seen.
  * @param {CanvasRenderingContext2D} context
  * @param {Partial<Record<State, number>>} shares
  * @param {Box} box
@@ -278,14 +363,20 @@ function drawShares(context, shares, { left, width, top, height }, { mode }) {
   // Whole pixels, so that there are no seams between neighbours.
   const start = Math.floor(left);
   const drawnWidth = Math.max(Math.ceil(left + width) - start, 1);
-  let y = top + height;
-  for (const state of /** @type {State[]} */ (Object.keys(STATES))) {
-    const share = shares[state] ?? 0;
-    if (!share) continue;
+  const states = /** @type {State[]} */ (Object.keys(STATES))
+    .filter((state) => shares[state] !== undefined);
+  const heights = states.map((state) => {
+    const least = STATES[state].kind === "mark" ? LEAST_SHARE : 0;
+    return Math.max((shares[state] ?? 0) * height, least);
+  });
+  const whole = heights.reduce((sum, part) => sum + part, 0);
+  let bottom = top + height;
+  for (const [index, state] of states.entries()) {
     const { kind, colour } = STATES[state];
-    y -= share * height;
+    const part = heights[index] * height / whole;
+    bottom -= part;
     context.fillStyle = kind === "away" ? HATCH[mode] : colour[mode];
-    context.fillRect(start, y, drawnWidth, share * height);
+    context.fillRect(start, bottom, drawnWidth, part);
   }
 }
 
@@ -316,18 +407,11 @@ function drawLabel(context, span, { left, width, top, height }, viewport) {
   );
   if (!text) return;
   if (span.state === "playing") { // the hatch would disturb its reader
-    context.fillStyle = COLOURS[mode].background;
+    context.fillStyle = BACKGROUND[mode];
     const size = textWidth(context, text);
     context.fillRect(x - 4, top + 3, size + 8, height - 6);
   }
-  const { kind, colour } = STATES[span.state];
-  const textColour = {
-    away: colour[mode],
-    held: COLOURS[mode].onHeld,
-    mark: COLOURS[mode].onMark,
-    other: COLOURS[mode].text,
-  };
-  context.fillStyle = textColour[kind];
+  context.fillStyle = STATES[span.state].label[mode];
   context.fillText(text, x, top + height / 2 + 0.5);
 }
 
@@ -335,18 +419,21 @@ function drawLabel(context, span, { left, width, top, height }, viewport) {
  * @param {Span} span
  * @param {Viewport} viewport */
 function spanLabels(span, { from, to, language }) {
-  const { call, args = "", outcome = "" } = span;
+  const { call, args = "", outcome = "", error } = span;
   const { kind } = STATES[span.state];
   if (kind === "other" && !call) return [];
   const texts = describeSpan(span, language, clientName(span.role, language));
   if (!call) return texts;
-  if (kind === "mark") texts.unshift(`${call}: ${texts[0]}`);
+  if (kind === "mark") {
+    texts.unshift(...texts.map((text) => `${call}: ${text}`));
+  }
   if (kind === "other") texts.unshift(call);
   if (to - from < CLOSE) {
     const length = duration(span.to - span.from, language);
+    const failure = error ? ` ${error}` : "";
     texts.unshift(
-      `${call}(${args}${outcome})  ${length}`,
-      `${call}  ${length}`,
+      `${call}(${args}${outcome})${failure}  ${length}`,
+      `${call}${failure}  ${length}`,
     );
   }
   return texts;
@@ -354,7 +441,7 @@ function spanLabels(span, { from, to, language }) {
 
 /** Draws what a client did: thin while it is connected, thick while it waits.
  * @param {Surface} surface
- * @param {Iterable<ClientSpan>} spans
+ * @param {Iterable<Omit<ClientSpan, "client">>} spans
  * @param {number} middle of its lane, in CSS pixels from the top
  * @param {Viewport} viewport */
 export function drawClient({ context, width }, spans, middle, viewport) {

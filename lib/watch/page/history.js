@@ -1,4 +1,4 @@
-/** The last minutes of a thread or a client: spans of time, in their order. */
+/** The last minutes: spans of time in their order, and what held when. */
 // @ts-check
 
 /** @typedef {{ from: number, to: number }} TimeSpan */
@@ -15,7 +15,7 @@ export class History {
    * together: each removal moves all other spans. */
   #dropped = 0;
 
-  get last() {
+  get #last() {
     return this.#spans.length > this.#dropped ? this.#spans.at(-1) : undefined;
   }
 
@@ -24,7 +24,7 @@ export class History {
    * @param {T[]} spans in the order of time */
   add(spans) {
     this.#spans.push(...spans);
-    const { last } = this;
+    const last = this.#last;
     if (!last) return;
     while (
       this.#spans.length - this.#dropped > MOST_SPANS ||
@@ -57,5 +57,64 @@ export class History {
       if (this.#spans[i].from > to) return;
       yield this.#spans[i];
     }
+  }
+
+  /** The spans that begin before that time, the latest first.
+   * @param {number} time */
+  *before(time) {
+    let i = this.#spans.length - 1;
+    for (; i >= this.#dropped; i--) {
+      if (this.#spans[i].from < time) yield this.#spans[i];
+    }
+  }
+}
+
+/**
+ * The last minutes of what holds until something else does, such as a status.
+ * @template T
+ */
+export class Values {
+  /** @type {{ time: number, value: T, text: string }[]} */
+  #values = [];
+
+  get last() {
+    return this.#values.at(-1)?.value;
+  }
+
+  /** Adds what holds from that time on, and drops what is too old.
+   * @param {number} time
+   * @param {T} value */
+  add(time, value) {
+    const text = JSON.stringify(value);
+    const last = this.#values.at(-1);
+    if (text === last?.text) return;
+    this.#values.push({ time: Math.max(time, last?.time ?? 0), value, text });
+    if (this.#values.length < 2 || this.#values[1].time > time - KEPT) return;
+    this.#values.shift();
+  }
+
+  /** The index of the first value that holds after that time.
+   * @param {number} time */
+  #indexAfter(time) {
+    let low = 0;
+    let high = this.#values.length;
+    while (low < high) {
+      const middle = low + high >> 1;
+      if (this.#values[middle].time > time) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  /** What holds at that time.
+   * @param {number} time */
+  at(time) {
+    return this.#values[this.#indexAfter(time) - 1]?.value;
+  }
+
+  /** What holds next after that time.
+   * @param {number} time */
+  after(time) {
+    return this.#values[this.#indexAfter(time)]?.value;
   }
 }

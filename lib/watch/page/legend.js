@@ -1,31 +1,47 @@
-/** The legend at the foot of the page: what colours mean, and what keys do. */
+/** The legend: what colours mean, in a line and in sentences; what keys do. */
 // @ts-check
 /// <reference lib="dom" />
 import { STATES, WAIT } from "../../models/states.js";
 import { byId, element } from "./dom.js";
 import { HATCH } from "./draw.js";
+import { recording } from "./recorded.js";
 import { settings } from "./settings.js";
-import { KEYS, TEXTS } from "./text.js";
+import { INTRO, KEYS, TEXTS } from "./text.js";
 
 /** @import { Look } from "../../models/states.js" */
 
 /** Shows the legend in the chosen language and colours. */
 export function showLegend() {
   const { language } = settings;
-  const states = Object.entries(STATES).map(([state, look]) =>
-    legendRow(stateSign(state, look), look.legend[language])
-  );
-  byId("legend").replaceChildren(
+  const states = Object.entries(STATES).map(([state, look]) => ({
+    sign: stateSign(state, look),
+    short: look.word,
+    long: look.legend,
+  }));
+  const rows = [
     ...states,
-    legendRow(clientSign(), WAIT.legend[language]),
-    legendRow(manySign(), TEXTS.many[language]),
+    { sign: clientSign(), short: TEXTS.waits, long: WAIT.legend },
+    { sign: manySign(), short: TEXTS.shares, long: TEXTS.many },
+  ];
+  byId("legend").replaceChildren(
+    ...rows.map(({ sign, short }) => legendRow(sign, short[language])),
+  );
+  byId("colours").replaceChildren(
+    ...rows.map(({ sign, long }) => legendRow(sign, long[language])),
+  );
+  byId("intro").replaceChildren(
+    ...INTRO.map(({ looks, words }) =>
+      element("span", looks ? { "data-looks": looks } : {}, words[language])
+    ),
   );
 }
 
 /** Shows the keys in the chosen language. */
 export function showKeys() {
   byId("keys").replaceChildren(
-    ...KEYS.map(({ keys, action }) =>
+    ...KEYS.filter(({ isLive }) => !recording || !isLive).map((
+      { keys, action },
+    ) =>
       element(
         "span",
         { class: "key" },

@@ -2,18 +2,22 @@
 // @ts-check
 /// <reference lib="dom" />
 import { applyLanguage, applyTheme } from "./appearance.js";
-import { forgetCode, reopenCode, showPositions } from "./code.js";
+import { forgetCode, reopenCode } from "./code.js";
 import { connect } from "./connection.js";
 import { listenToControls } from "./controls.js";
-import { byId, setText } from "./dom.js";
+import { byId } from "./dom.js";
 import { latest } from "./latest.js";
+import { forgetUpdates, rememberUpdate, showMoment } from "./moment.js";
 import { showNotice } from "./notice.js";
 import { fitPanels, panels, replacePanels } from "./panels.js";
 import { startDrawing } from "./picture.js";
 import { hideVerdict, onSceneResult } from "./predict.js";
+import { recording } from "./recorded.js";
+import { playRecording } from "./recording.js";
+import { translateReason } from "./reasons.js";
 import { settings } from "./settings.js";
-import { translateError } from "./text.js";
-import { adjustClock, resetTime } from "./time.js";
+import { adjustClock, resetTime, view } from "./time.js";
+import { applyOnly, followLink, listenToLink } from "./view_link.js";
 
 /** @import { Hello, Message, Update } from "../messages.ts" */
 
@@ -32,7 +36,7 @@ function onMessage(message) {
       onSceneResult(message);
       break;
     case "error":
-      showNotice(translateError(message.error, settings.language));
+      showNotice(translateReason(message.error, settings.language));
   }
 }
 
@@ -49,6 +53,8 @@ function onHello(hello) {
   forgetCode();
   hideVerdict();
   replacePanels(hello);
+  applyOnly();
+  forgetUpdates();
   resetTime();
   applyLanguage();
   fitPanels();
@@ -58,19 +64,22 @@ function onHello(hello) {
 function onUpdate(update) {
   adjustClock(update.time);
   latest.update = update;
+  rememberUpdate(update);
   for (const [script, model] of Object.entries(update.models)) {
-    panels.get(script)?.add(model);
+    panels.get(script)?.elsewhere.add(model.elsewhere, update.time);
   }
+  followLink(update);
   updates++;
   if (updates % 2 === 0) return; // nobody reads so fast
-  for (const panel of panels.values()) panel.show(update);
+  for (const panel of panels.values()) panel.showControls(update);
   byId("load").setAttribute("aria-pressed", String(update.load));
   byId("scene").classList.toggle("playing", update.scene);
-  setText(byId("idle"), update.idle.wanted.toLocaleString(settings.language));
-  showPositions();
+  if (view.isLive) showMoment();
 }
 
 listenToControls();
 applyTheme();
+listenToLink();
 startDrawing();
-connect(onMessage);
+if (recording) playRecording(recording, onMessage);
+else connect(onMessage);

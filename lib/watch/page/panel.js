@@ -1,15 +1,24 @@
 /** A model's place on the page: its name, its picture, and what it does now. */
 // @ts-check
 /// <reference lib="dom" />
+import { STATES } from "../../models/states.js";
 import { AnswerForm } from "./answer_form.js";
 import { CLIENT_IDS } from "./client_ids.js";
 import { toggleCode } from "./code.js";
 import { sendCommand } from "./connection.js";
+import { CostCurve } from "./cost_curve.js";
 import { element, setText } from "./dom.js";
-import { drawClient, drawGuides, drawThread, prepareCanvas } from "./draw.js";
+import {
+  drawClient,
+  drawCursor,
+  drawGuides,
+  drawThread,
+  prepareCanvas,
+} from "./draw.js";
+import { Elsewhere } from "./elsewhere.js";
 import { listenToGestures } from "./gestures.js";
-import { History } from "./history.js";
-import { latest } from "./latest.js";
+import { JoinButton } from "./join.js";
+import { ModelHistory } from "./model_history.js";
 import { settings } from "./settings.js";
 import {
   describeClient,
@@ -20,42 +29,37 @@ import {
   describeWork,
   threadName,
 } from "./text.js";
-import { DELAY, redraw } from "./time.js";
+import { redraw, view } from "./time.js";
 
 /**
- * @import { ClientId, ClientSpan, ModelUpdate } from "../messages.ts"
- * @import { Span, ThreadId, Update } from "../messages.ts"
+ * @import { ClientId, ModelUpdate, ThreadId, Update } from "../messages.ts"
  * @import { HelloModel } from "./code.js"
  * @import { Viewport } from "./draw.js"
+ * @import { Cost } from "./model_history.js"
  */
 
 // Heights in rem; the texts beside a picture have them in style.css.
-const THREAD_HEIGHT = 1.55;
-const CLIENT_THREAD_HEIGHT = 1.1;
-const CLIENT_HEIGHT = 1;
+const THREAD_HEIGHT = 1.35;
+const CLIENT_THREAD_HEIGHT = 1;
+/** Of A and B, whose texts stand side by side. */
+const CLIENT_HEIGHT = 0.55;
 const GAP = 0.2;
 /** Above the first thread, in CSS pixels: marks are higher than spans. */
 const TOP = 3;
 
 // In ms.
-/** A state that lasts longer can be read: it is shown at once. */
+/** Live, a state that lasts longer can be read: it is shown at once. */
 const READABLE = 100;
-/** A shorter state is shown at least so long, and work even longer. */
+/** Live, a shorter state is shown at least so long. */
 const SHOWN = 300;
-const WORK_SHOWN = 500;
-/** A thread is at work if one span stood for many so recently. */
-const RECENT = 150;
+/** With so many calls a second, none can be read live. */
+const MANY_CALLS = 20;
 
 export class Panel {
-  /** @type {Record<ThreadId, History<Span>>} */
-  #threads = { "": new History(), A: new History(), B: new History() };
-  /** @type {Record<ClientId, History<ClientSpan>>} */
-  #clients = { A: new History(), B: new History() };
-  /** @type {ModelUpdate | undefined} */
-  #update;
+  history = new ModelHistory();
   #width = 0; // of the picture, in CSS pixels
   #isInSight = true; // and not scrolled away
-  #stateTime = 0; // a time on the server's clock, in ms
+  #stateTime = 0; // of the state that is shown, on the server's clock, in ms
 
   /** @param {HelloModel} model
    * @param {string} defaultAnswer */
@@ -73,20 +77,21 @@ export class Panel {
       toggleCode(model, this.scriptButton);
     });
     this.name = element("span", { class: "name" });
+    this.join = new JoinButton(model.joinCommand);
     this.calls = element("span");
     this.cpu = element("span");
-    this.bar = element("span", { class: "bar" });
+    this.curve = new CostCurve();
     this.metrics = element(
       "span",
       { class: "metrics", hidden: "" },
       this.calls,
       this.cpu,
-      this.bar,
+      this.curve.svg,
     );
     const title = element(
       "div",
       { class: "title" },
-      element("h2", {}, this.scriptButton),
+      element("h2", {}, this.scriptButton, this.join.button),
       this.name,
       this.metrics,
     );
@@ -116,6 +121,7 @@ export class Panel {
       B: element("span", { "data-client": "B" }),
     };
     this.idle = element("span", { class: "idle" });
+    this.elsewhere = new Elsewhere();
     this.restart = element("button", {
       type: "button",
       "data-text": "restart",
@@ -129,8 +135,7 @@ export class Panel {
       { class: "present" },
       this.state,
       ...Object.values(this.clientThreads ?? {}),
-      this.clients.A,
-      this.clients.B,
+      element("div", { class: "clients" }, this.clients.A, this.clients.B),
       this.idle,
       this.restart,
     );
@@ -141,6 +146,8 @@ export class Panel {
       title,
       this.canvas,
       present,
+      this.elsewhere.canvas,
+      this.elsewhere.texts,
     );
     if (model.typesAnswers) {
       this.answerForm = new AnswerForm(script, defaultAnswer);
@@ -168,33 +175,15 @@ export class Panel {
     this.name.title = this.model.canteen[settings.language];
   }
 
-  /** Takes what is new of the model.
-   * @param {ModelUpdate} update */
-  add(update) {
-    this.#update = update;
-    for (const { thread, spans } of update.threads) {
-      this.#threads[thread].add(spans);
-    }
-    for (const span of update.clientSpans) {
-      this.#clients[span.client].add([span]);
-    }
-  }
-
-  /** The spans of all its threads, for as long as they are kept. */
-  *allSpans() {
-    for (const history of Object.values(this.#threads)) {
-      yield* history.between(-Infinity, Infinity);
-    }
-  }
-
   // --------------------------------------------------------------- the picture
 
   /** Draws what its threads and clients did.
    * @param {Viewport} viewport */
   draw(viewport) {
     const size = { width: this.#width, height: this.#height };
-    if (!size.width || !this.#update || !this.#isInSight) return;
+    if (!size.width || !this.history.latest || !this.#isInSight) return;
     const surface = prepareCanvas(this.canvas, size);
+    this.elsewhere.draw(viewport);
     drawGuides(surface, viewport);
     const { rem } = viewport;
     /** @type {{ thread: ThreadId, height: number }[]} */
@@ -206,156 +195,133 @@ export class Panel {
     }
     let top = TOP;
     for (const { thread, height } of lanes) {
-      const spans = this.#threadSpans(thread, viewport);
+      const spans = this.history.threadSpans(thread, viewport);
       drawThread(surface, spans, { top, height }, viewport);
       top += height + GAP * rem;
     }
     for (const client of CLIENT_IDS) {
-      const spans = this.#clientSpans(client, viewport);
+      const spans = this.history.clientSpans(client, viewport);
       drawClient(surface, spans, top + CLIENT_HEIGHT * rem / 2, viewport);
       top += CLIENT_HEIGHT * rem;
     }
-  }
-
-  /** What a thread did in the time of a picture, up to now.
-   * @param {ThreadId} thread
-   * @param {Viewport} viewport */
-  #threadSpans(thread, { from, to }) {
-    const spans = [...this.#threads[thread].between(from, to)];
-    const current = this.#currentSpan(thread);
-    if (!current) return spans;
-    // The thread is still at it: nothing else has come from the server.
-    const latestTime = (latest.update?.time ?? 0) + DELAY;
-    const end = Math.max(current.to, Math.min(to, latestTime));
-    if (end >= from && current.from <= to) spans.push({ ...current, to: end });
-    return spans;
-  }
-
-  /** What a client did in the time of a picture, up to now.
-   * @param {ClientId} client
-   * @param {Viewport} viewport */
-  #clientSpans(client, { from, to }) {
-    const spans = [...this.#clients[client].between(from, to)];
-    const state = this.#update?.clients[client];
-    if (!state || state.status === "away" || state.status === "ended") {
-      return spans;
-    }
-    const { status, since } = state;
-    spans.push({ client, status, from: since, to: to + 1000 }); // over the edge
-    return spans;
-  }
-
-  /** @param {ThreadId} wanted */
-  #currentSpan(wanted) {
-    return this.#update?.threads.find(({ thread }) => thread === wanted)
-      ?.current;
+    drawCursor(surface, viewport);
   }
 
   // ----------------------------------------------------------------- the words
 
-  /** Says in words what the model does now.
+  /** Shows what can be done now.
    * @param {Update} update */
-  show(update) {
-    const model = this.#update;
+  showControls(update) {
+    const model = this.history.latest;
     if (!model) return;
-    const { language } = settings;
-    const { status, reason } = model;
-    this.section.classList.toggle("stopped", status !== "running");
     this.section.classList.toggle("awaits-answer", model.awaitsAnswer);
-    this.restart.hidden = status !== "ended";
+    this.restart.hidden = model.status !== "ended";
+    this.answerForm?.show(model, update);
+    this.join.show(model.status === "running" ? model.port : 0);
+  }
+
+  /** Says in words what the model did at that time.
+   * @param {number} time
+   * @param {number} wantedIdle how many idle clients were wanted */
+  showMoment(time, wantedIdle) {
+    const facts = this.history.facts.at(time) ?? this.history.facts.last;
+    if (!facts) return;
+    const { language } = settings;
+    const { status, reason, idle, metrics } = facts;
+    this.section.classList.toggle("stopped", status !== "running");
     if (status === "running") {
-      this.#showState(update.time);
+      this.#showState(time);
     } else {
       this.state.dataset.state = status;
       setText(this.state, describeStatus(status, reason, language));
     }
     for (const client of CLIENT_IDS) {
-      const state = model.clients[client];
-      const text = describeClient(state, update.time, language);
-      this.clients[client].dataset.status = state.status;
-      setText(this.clients[client], `${client} ${text}`);
-      this.#showClientThread(client);
+      this.#showClient(client, time);
+      this.#showClientThread(client, time);
     }
-    this.answerForm?.show(model, update);
-    this.#showIdle(model, update);
-    this.#showMetrics(model, update);
+    this.#showIdle(idle, wantedIdle);
+    this.#showMetrics(metrics);
   }
 
-  /** Shows what the main thread does. What changes faster than anybody can read
-   * is called work.
-   * @param {number} time of the update */
+  /** Shows what the main thread does. Live, what changes faster than anybody can
+   * read is counted.
+   * @param {number} time */
   #showState(time) {
     const { language } = settings;
-    const current = this.#currentSpan("");
-    if (!current) return;
-    const { last } = this.#threads[""];
-    const isShort = current.to - current.from < READABLE;
-    const isWork = isShort && last?.many !== undefined &&
-      time - last.to < RECENT;
-    const shown = isWork ? WORK_SHOWN : SHOWN;
-    if (isShort && time - this.#stateTime < shown) return;
+    const span = this.history.spanAt("", time);
+    if (!span) return;
+    const work = this.history.workBefore(time);
+    const rate = work.calls + work.promises;
+    if (view.isLive ? rate >= MANY_CALLS : span.many) {
+      const { kind } = STATES[work.most];
+      const sleeps = kind === "held" || kind === "away";
+      this.state.dataset.state = sleeps ? work.most : "many";
+      setText(this.state, describeWork(work.most, work, language));
+      return;
+    }
+    const isShort = span.to - span.from < READABLE;
+    const passed = Math.abs(time - this.#stateTime);
+    if (view.isLive && isShort && passed < SHOWN) return;
     this.#stateTime = time;
-    this.state.dataset.state = isWork ? "many" : current.state;
-    const text = isWork
-      ? describeWork(this.#callsOfLastSecond(time), language)
-      : describeThread(current, language);
-    setText(this.state, text);
+    this.state.dataset.state = span.state;
+    setText(this.state, describeThread(span, language));
   }
 
-  /** @param {number} time */
-  #callsOfLastSecond(time) {
-    let calls = 0;
-    for (const { call, many } of this.#threads[""].between(time - 1000, time)) {
-      if (many) calls += many.calls;
-      else if (call) calls++;
-    }
-    return calls;
+  /** @param {ClientId} client
+   * @param {number} time */
+  #showClient(client, time) {
+    const state = this.history.clientAt(client, time) ??
+      { status: /** @type {const} */ ("away"), since: 0 };
+    const text = describeClient(state, time, settings.language);
+    this.clients[client].dataset.status = state.status;
+    setText(this.clients[client], `${client} ${text}`);
+    this.clients[client].title = state.reason ?? "";
   }
 
   /** Shows what the thread of A or B does, if the client has one.
-   * @param {ClientId} client */
-  #showClientThread(client) {
+   * @param {ClientId} client
+   * @param {number} time */
+  #showClientThread(client, time) {
     const place = this.clientThreads?.[client];
     if (!place) return;
-    const current = this.#currentSpan(client);
-    place.dataset.thread = current?.state ?? "";
-    if (!current) {
+    const span = this.history.spanAt(client, time);
+    place.dataset.thread = span?.state ?? "";
+    if (!span) {
       setText(place, "");
       return;
     }
     const { language } = settings;
     const { workers } = this.model;
     // A client's thread serves no other: the client need not be named twice.
-    const shown = workers ? current : { ...current, role: undefined };
+    const shown = workers ? span : { ...span, role: undefined };
     const name = threadName(client, workers, language);
     setText(place, `${name}: ${describeThread(shown, language)}`);
   }
 
-  /** @param {ModelUpdate} model
-   * @param {Update} update */
-  #showIdle(model, update) {
-    const { wanted } = update.idle;
-    const text = describeIdle(model.idle, wanted, settings.language);
+  /** @param {ModelUpdate["idle"]} idle
+   * @param {number} wanted */
+  #showIdle(idle, wanted) {
+    const text = describeIdle(idle, wanted, settings.language);
     this.idle.hidden = !wanted && !text;
-    this.idle.title = text;
+    this.idle.classList.toggle("limited", idle.reason !== undefined);
     setText(this.idle, text);
   }
 
-  /** Shows what an answer costs, in place of the model's name. The bar compares
-   * the CPU time with that of the most expensive model.
-   * @param {ModelUpdate} model
-   * @param {Update} update */
-  #showMetrics({ metrics }, update) {
+  /** Shows what an answer costs, in place of the model's name.
+   * @param {ModelUpdate["metrics"]} metrics */
+  #showMetrics(metrics) {
     this.name.hidden = metrics !== undefined;
     this.metrics.hidden = metrics === undefined;
     if (!metrics) return;
     const { calls, cpu } = describeMetrics(metrics, settings.language);
     setText(this.calls, calls);
     setText(this.cpu, cpu);
-    const all = Object.values(update.models).map(({ metrics }) =>
-      metrics?.cpu ?? 0
-    );
-    const share = (metrics.cpu ?? 0) / Math.max(...all, 1);
-    this.bar.style.width = `${(share * 100).toFixed(1)}%`;
+  }
+
+  /** Shows how the CPU time of an answer grows with the number of idle clients.
+   * @param {Cost[]} costs
+   * @param {Cost} scale the most of both that the curve has room for */
+  showCurve(costs, scale) {
+    if (!this.metrics.hidden) this.curve.show(costs, scale);
   }
 }

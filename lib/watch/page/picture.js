@@ -3,18 +3,27 @@
 /// <reference lib="dom" />
 import { byId } from "./dom.js";
 import { drawRuler, prepareCanvas } from "./draw.js";
+import { listenToRuler } from "./gestures.js";
 import { latest } from "./latest.js";
+import { showMoment } from "./moment.js";
 import { panels } from "./panels.js";
 import { settings } from "./settings.js";
-import { beforePause } from "./text.js";
-import { backToNow, middleTime, presentTime, redraw, view } from "./time.js";
+import { describeCursor } from "./text.js";
+import {
+  cursorTime,
+  moveSlowly,
+  presentTime,
+  redraw,
+  slowMotionSpeed,
+  view,
+} from "./time.js";
 
 /** @import { Viewport } from "./draw.js" */
 
-/** A picture of less than this, in ms, counts from its middle in a pause. */
+/** A picture of less than this, in ms, counts from its cursor in a pause. */
 const CLOSE = 2000;
-/** In slow motion each picture goes by in so many ms, however short its time. */
-const SLOW_MOTION = 10_000;
+/** In slow motion, ms from one change of the words to the next. */
+const WORDS_INTERVAL = 100;
 /** ms from one picture to the next if the reader wants nothing to move. */
 const STILL_INTERVAL = 1000;
 
@@ -22,6 +31,7 @@ const ruler = /** @type {HTMLCanvasElement} */ (byId("ruler"));
 const RULER_HEIGHT = 1.4; // rem
 let rulerWidth = 0;
 let drawTime = 0; // when the pictures were drawn last, on the page's clock
+let wordsTime = 0; // when the words of a pause were shown last
 
 /** Begins to draw. */
 export function startDrawing() {
@@ -29,6 +39,7 @@ export function startDrawing() {
     rulerWidth = contentRect.width;
     redraw();
   }).observe(ruler);
+  listenToRuler(ruler);
   requestAnimationFrame(drawFrame);
 }
 
@@ -39,6 +50,11 @@ function drawFrame(time) {
   view.isStale = false;
   drawTime = time;
   drawAll();
+  // Live, the words change with each message of the server.
+  if (view.isLive) return;
+  if (view.isSlowMotion && time - wordsTime < WORDS_INTERVAL) return;
+  wordsTime = time;
+  showMoment();
 }
 
 /** Moves the view with time; returns whether there is something new to draw.
@@ -53,8 +69,7 @@ function moveView(time) {
     return true;
   }
   if (view.isSlowMotion) {
-    view.to += Math.min(passed, 100) / SLOW_MOTION * view.span;
-    if (view.to >= presentTime()) backToNow();
+    moveSlowly(Math.min(passed, 100));
     return true;
   }
   return view.isStale;
@@ -62,23 +77,17 @@ function moveView(time) {
 
 function drawAll() {
   const { language, mode, rem } = settings;
-  const { to, span, pauseTime } = view;
-  const isClose = !view.isLive && span < CLOSE;
-  const zero = zeroTime(isClose);
+  const { isLive, isSlowMotion, to, span, pauseTime } = view;
+  const cursor = isLive ? to : cursorTime();
+  const isClose = !isLive && span < CLOSE;
+  // The ruler counts from now or from the pause, or where one looks closely.
+  const zero = isClose || isLive ? cursor : pauseTime;
   /** @type {Viewport} */
-  const viewport = { from: to - span, to, zero, mode, language, rem };
+  const viewport = { from: to - span, to, zero, cursor, mode, language, rem };
   for (const panel of panels.values()) panel.draw(viewport);
 
   const size = { width: rulerWidth, height: RULER_HEIGHT * rem };
-  const distance = Math.max(0, Math.round(pauseTime - zero));
-  const zeroName = isClose ? beforePause(distance, language) : "";
-  drawRuler(prepareCanvas(ruler, size), viewport, zeroName);
-}
-
-/** The time from which the ruler counts: now, the pause, or the middle of a
- * picture that is looked at closely.
- * @param {boolean} isClose */
-function zeroTime(isClose) {
-  if (view.isLive) return view.to;
-  return isClose ? middleTime() : view.pauseTime;
+  const speed = isSlowMotion ? slowMotionSpeed() : undefined;
+  const text = describeCursor(cursor - pauseTime, speed, language);
+  drawRuler(prepareCanvas(ruler, size), viewport, isLive ? "" : text);
 }

@@ -1,25 +1,24 @@
-/** Goes from one moment of work to the next, of all threads that are shown. */
+/** Goes from one event to the next, of all threads that are shown. */
 // @ts-check
-import { STATES } from "../../models/states.js";
+import { openScript } from "./code.js";
 import { panels } from "./panels.js";
-import { centreOn, middleTime, view } from "./time.js";
+import { cursorTime, moveCursor } from "./time.js";
 
 /**
- * Shows the nearest moment at which a thread did something, before or after the
- * middle of the pictures (live: before or after now).
+ * Moves the cursor to the nearest event before or after it: a moment of work of
+ * any thread, or where the code of a script is open, a call of that script.
  * @param {-1 | 1} direction to the past, or to now
  */
-export function seekWork(direction) {
-  const start = view.isLive ? view.to : middleTime();
+export function seekEvent(direction) {
+  const start = cursorTime();
+  const open = panels.get(openScript() ?? "");
+  const everyCall = open !== undefined;
   let nearest = Infinity; // how far it is, in ms
-  // The moment in the middle itself is not meant, nor what hides behind it.
-  const least = view.span / 1000;
-  for (const panel of panels.values()) {
-    for (const span of panel.allSpans()) {
-      if (STATES[span.state].kind !== "mark" || span.many) continue;
-      const distance = ((span.from + span.to) / 2 - start) * direction;
-      if (distance > least && distance < nearest) nearest = distance;
+  for (const panel of open ? [open] : panels.values()) {
+    for (const time of panel.history.eventTimes(everyCall)) {
+      const distance = (time - start) * direction;
+      if (distance > 0 && distance < nearest) nearest = distance;
     }
   }
-  if (nearest !== Infinity) centreOn(start + direction * nearest);
+  if (nearest !== Infinity) moveCursor(start + direction * nearest);
 }

@@ -1,12 +1,14 @@
 /** What the page says, in English and in Chinese. */
 // @ts-check
-import { describeSpan } from "../../models/states.js";
+import { describeSpan, STATES } from "../../models/states.js";
 import { CLIENT_IDS } from "./client_ids.js";
+import { translateReason } from "./reasons.js";
 
 /**
- * @import { Language, Words } from "../../models/states.js"
+ * @import { Language, State, Words } from "../../models/states.js"
  * @import { ClientId, ClientRole, ClientState } from "../messages.ts"
  * @import { Metrics, ModelUpdate, Span } from "../messages.ts"
+ * @import { Cost } from "./model_history.js"
  */
 
 /**
@@ -43,6 +45,19 @@ export const TEXTS = {
   closer: { en: "Zoom in", zh: "放大" },
   farther: { en: "Zoom out", zh: "缩小" },
   time: { en: "Time", zh: "时间" },
+  save: { en: "Save as a page", zh: "存成网页" },
+  chapters: { en: "Parts of the recording", zh: "录像的各段" },
+  lanes: { en: "Models", zh: "模型" },
+  recordingOver: {
+    en: "The recording ends here. Play the scene starts it again.",
+    zh: "录像到此为止。点“演一遍”从头再放。",
+  },
+  aboutRecorded: {
+    en:
+      "This is a recording: what threads did comes from their traces, and the clients were real. Pause, zoom, slow motion and the code work as in the live page.",
+    zh:
+      "这是录像：线程在干什么，来自它们的 trace；客户端都是真的。暂停、缩放、慢放、看代码，都和实时页面一样。",
+  },
   language: { en: "中文", zh: "English" },
   theme: { en: "Light or dark", zh: "浅色或深色" },
   large: { en: "Large type", zh: "大字" },
@@ -58,7 +73,11 @@ export const TEXTS = {
   send: { en: "answer", zh: "响应" },
   auto: { en: "answer by itself", zh: "自动响应" },
   restart: { en: "Start it again", zh: "重新启动" },
+  clients: { en: "Clients", zh: "客户端" },
   legend: { en: "What the colours mean", zh: "颜色图例" },
+  colours: { en: "What each colour means", zh: "每种颜色的含义" },
+  waits: { en: "a client waits", zh: "客户端在等" },
+  shares: { en: "shares of its time", zh: "时间占比" },
   many: {
     en: "too much for any eye: the parts of its time, counted",
     zh: "变化太快，按时间占比绘制",
@@ -71,38 +90,82 @@ export const TEXTS = {
   },
   aboutLoad: {
     en:
-      "As fast as they can: tracing costs time, so the servers you see are asked at most 30 times a second, and where that makes too many lines, less often. System calls are counted there. CPU time is that of a second server of each model, without a trace, asked without pause by one client, one model after the other, 40 ms each.",
+      "As fast as they can: tracing costs time, so the servers you see are asked at most 30 times a second, and where that makes too many lines, less often. System calls are counted there. CPU time is that of a second server of each model, without a trace, asked without pause by one client, one model after the other, 40 ms each. The curves show it by the number of idle clients; their height is that of poll.ts.",
     zh:
-      "全速请求：跟踪本身有开销，所以图中的服务器每秒最多处理 30 个请求，输出行数太多时更少；系统调用次数在这里统计。CPU 时间来自每种模型的另一个进程，它不带跟踪，由一个客户端不停地发请求，各模型轮流，每次 40 毫秒。",
+      "全速请求：跟踪本身有开销，所以图中的服务器每秒最多处理 30 个请求，输出行数太多时更少；系统调用次数在这里统计。CPU 时间来自每种模型的另一个进程，它不带跟踪，由一个客户端不停地发请求，各模型轮流，每次 40 毫秒。曲线表示它随空闲客户端数的变化，高度以 poll.ts 为准。",
   },
   aboutCode: {
-    en: "Press a script’s name to see its code.",
-    zh: "点脚本的名字可以看代码。",
+    en:
+      "Press a script’s name to see its code. Click into a picture to see how all was at that moment.",
+    zh: "点脚本的名字可以看代码。点图上任何一处，可以看那一刻的一切。",
   },
 };
 
-/** What each key does, for the foot of the page.
- * @type {{ keys: string, action: Words }[]} */
+/**
+ * What one has to know first. Each part but the first has the colour of a state,
+ * or of a client that waits.
+ * @type {{ looks?: "one" | "all" | "away" | "wait", words: Words }[]}
+ */
+export const INTRO = [
+  {
+    words: {
+      en: "Each row is what a server’s thread does.",
+      zh: "每一行是一个服务器的线程。",
+    },
+  },
+  {
+    looks: "one",
+    words: {
+      en: "Red: it waits for one client alone.",
+      zh: "红：只等一个客户端。",
+    },
+  },
+  {
+    looks: "all",
+    words: {
+      en: "Blue: it waits for all of them at once.",
+      zh: "蓝：同时等所有客户端。",
+    },
+  },
+  {
+    looks: "away",
+    words: { en: "Hollow: it is free.", zh: "空心：线程空闲。" },
+  },
+  {
+    looks: "wait",
+    words: { en: "Purple: a client waits.", zh: "紫：客户端在等。" },
+  },
+];
+
+/** What each key does, for the foot of the page; `isLive`: not in a recording.
+ * @type {{ keys: string, action: Words, isLive?: boolean }[]} */
 export const KEYS = [
   {
     keys: "1 2 3",
     action: { en: "A connect, ask, leave", zh: "A 连接、请求、断开" },
+    isLive: true,
   },
   {
     keys: "4 5 6",
     action: { en: "B connect, ask, leave", zh: "B 连接、请求、断开" },
+    isLive: true,
   },
   { keys: "7", action: { en: "the scene", zh: "演示一遍" } },
   {
     keys: "8 9",
     action: { en: "100 idle more, fewer", zh: "空闲客户端增减 100" },
+    isLive: true,
   },
-  { keys: "0", action: { en: "as fast as they can", zh: "全速请求" } },
+  {
+    keys: "0",
+    action: { en: "as fast as they can", zh: "全速请求" },
+    isLive: true,
+  },
   { keys: "P", action: { en: "pause", zh: "暂停" } },
   { keys: "← →", action: { en: "through the past", zh: "回看" } },
   {
     keys: ", .",
-    action: { en: "previous, next work", zh: "上一个、下一个动作" },
+    action: { en: "previous, next event", zh: "上一个、下一个事件" },
   },
   { keys: "+ −", action: { en: "zoom", zh: "放大、缩小" } },
   { keys: "S", action: { en: "slow motion", zh: "慢放" } },
@@ -130,15 +193,26 @@ export function describeThread(span, language) {
 }
 
 /** What a thread does that makes more calls than can be shown one by one.
- * @param {number} rate system calls a second
+ * @param {State} state that takes most of its time
+ * @param {{ calls: number, promises: number }} rate how many in a second
  * @param {Language} language */
-export function describeWork(rate, language) {
+export function describeWork(state, { calls, promises }, language) {
+  const rate = calls + promises;
   const unit = 10 ** Math.max(0, Math.floor(Math.log10(rate || 1)) - 1);
   const rounded = (Math.round(rate / unit) * unit).toLocaleString(language);
-  return {
-    en: `at work: ${rounded} calls a second`,
-    zh: `工作中：每秒 ${rounded} 次调用`,
-  }[language];
+  const { kind, word } = STATES[state];
+  const most = {
+    held: { en: "asleep", zh: "睡着" },
+    away: word,
+    mark: { en: "at work", zh: "工作中" },
+    other: { en: "at work", zh: "工作中" },
+  }[kind][language];
+  const counted = promises > calls
+    ? { en: `${rounded} promises a second`, zh: `每秒 ${rounded} 个 promise` }
+    : { en: `${rounded} calls a second`, zh: `每秒 ${rounded} 次调用` };
+  return { en: `${most}, ${counted.en}`, zh: `${most}，${counted.zh}` }[
+    language
+  ];
 }
 
 /** A length of time, in the unit that is read most easily.
@@ -162,13 +236,23 @@ export function duration(ms, language) {
   return `${us.toFixed(digits)} ${units.us}`;
 }
 
-/** @param {number} ms
+/** The moment under the cursor, in a pause.
+ * @param {number} time since the pause, in ms; negative before it
+ * @param {number | undefined} speed of slow motion: 1 is that of life
  * @param {Language} language */
-export function beforePause(ms, language) {
-  const length = duration(ms, language);
-  return {
-    en: `${length} before the pause`,
-    zh: `暂停前 ${length}`,
+export function describeCursor(time, speed, language) {
+  const length = duration(Math.abs(time), language);
+  const isPause = Math.abs(time) < 0.0005;
+  const before = { en: `${length} before the pause`, zh: `暂停前 ${length}` };
+  const after = { en: `${length} after the pause`, zh: `暂停后 ${length}` };
+  const there = { en: "the pause", zh: "暂停处" };
+  const beside = time < 0 ? before : after;
+  const text = (isPause ? there : beside)[language];
+  if (speed === undefined) return text;
+  const fraction = `1/${Math.round(1 / speed).toLocaleString(language)}`;
+  return text + {
+    en: `, at ${fraction} of the speed`,
+    zh: `，${fraction} 速度`,
   }[language];
 }
 
@@ -179,7 +263,7 @@ export function beforePause(ms, language) {
 export function describeClient(client, time, language) {
   const length = duration(Math.max(0, time - client.since), language);
   const waited = duration(client.waited ?? 0, language);
-  const { reason } = client;
+  const reason = translateReason(client.reason ?? "", language);
   const descriptions = {
     away: { en: "not here", zh: "未连接" },
     connecting: {
@@ -195,6 +279,58 @@ export function describeClient(client, time, language) {
   return descriptions[client.status][language];
 }
 
+/** What a recording is, and how to see the same live.
+ * @param {number} recorded when, in ms since 1970
+ * @param {string} machine
+ * @param {Language} language */
+export function recordedBadge(recorded, machine, language) {
+  const day = new Date(recorded).toLocaleDateString(
+    { en: "en-GB", zh: "zh-CN" }[language],
+    { day: "numeric", month: "long", year: "numeric" },
+  );
+  return {
+    en: `Recorded on ${day} (${machine}). Live: deno run -A watch.ts`,
+    zh: `录制于 ${day}（${machine}）。实时看：deno run -A watch.ts`,
+  }[language];
+}
+
+/** What a client from elsewhere does.
+ * @param {string} name
+ * @param {ClientState["status"]} status
+ * @param {Language} language */
+export function describeElsewhere(name, status, language) {
+  const from = { en: "from elsewhere", zh: "来自别处" }[language];
+  const does = {
+    connected: { en: "connected", zh: "连上了" },
+    answered: { en: "answered", zh: "得到了回答" },
+  };
+  const known = status === "answered" ? does.answered : does.connected;
+  const gone = { en: "has left", zh: "离开了" };
+  const text = (status === "away" ? gone : known)[language];
+  return { en: `${name} ${text} (${from})`, zh: `${name} ${text}（${from}）` }[
+    language
+  ];
+}
+
+/** How many more come from elsewhere.
+ * @param {number} more
+ * @param {Language} language */
+export function describeMore(more, language) {
+  return { en: `+${more} from elsewhere`, zh: `别处还有 ${more} 个` }[language];
+}
+
+/** @param {string} command
+ * @param {Language} language */
+export function copyName(command, language) {
+  return { en: `Copy: ${command}`, zh: `复制：${command}` }[language];
+}
+
+/** @param {string} command
+ * @param {Language} language */
+export function copied(command, language) {
+  return { en: `Copied: ${command}`, zh: `已复制：${command}` }[language];
+}
+
 /** How else to be a client of a model.
  * @param {number} port
  * @param {Language} language */
@@ -207,14 +343,15 @@ export function joinHint(port, language) {
  * @param {Exclude<ModelUpdate["status"], "running">} status
  * @param {string | undefined} reason
  * @param {Language} language */
-export function describeStatus(status, reason, language) {
+export function describeStatus(status, reason = "", language) {
+  const why = translateReason(reason, language);
   const descriptions = {
     starting: { en: "starting …", zh: "正在启动……" },
     failed: {
-      en: `cannot run here: ${reason}`,
-      zh: `在这里无法运行：${reason}`,
+      en: `cannot run here: ${why}`,
+      zh: `在这里无法运行：${why}`,
     },
-    ended: { en: `it has ended: ${reason}`, zh: `已结束：${reason}` },
+    ended: { en: `it has ended: ${why}`, zh: `已结束：${why}` },
   };
   return descriptions[status][language];
 }
@@ -227,13 +364,16 @@ const UNKNOWN = "…"; // not measured yet
 export function describeMetrics(metrics, language) {
   return {
     calls: describeCalls(metrics, language),
-    cpu: describeCpu(metrics.cpu),
+    cpu: metrics.isUnanswered ? "" : describeCpu(metrics.cpu),
   };
 }
 
 /** @param {Metrics} metrics
  * @param {Language} language */
-function describeCalls({ makesOwnCalls, calls }, language) {
+function describeCalls({ makesOwnCalls, calls, isUnanswered }, language) {
+  if (isUnanswered) {
+    return { en: "A is not answered", zh: "A 没有收到响应" }[language];
+  }
   if (!makesOwnCalls) return { en: "Deno’s", zh: "Deno 调用" }[language];
   if (calls === null) return UNKNOWN;
   const count = calls < 100
@@ -250,20 +390,58 @@ function describeCpu(us) {
   return `${(us / 1000).toFixed(digits)} ms CPU`;
 }
 
+/** What an answer costs by the number of idle clients.
+ * @param {Cost[]} costs
+ * @param {Language} language */
+export function describeCurve(costs, language) {
+  const points = costs.map(({ idle, cpu }) => {
+    const count = { en: `${idle} idle`, zh: `${idle} 个空闲` }[language];
+    return `${count} ${describeCpu(cpu)}`;
+  });
+  const head = {
+    en: "An answer by idle clients",
+    zh: "每次回答的开销，按空闲客户端数",
+  }[language];
+  return `${head}: ${points.join(", ") || UNKNOWN}`;
+}
+
+/** Why models that make the same calls cost different things.
+ * @param {{ script: string, metrics: Metrics, idle: number }[]} compared
+ * @param {Language} language */
+export function describeWhy(compared, language) {
+  const costs = compared.map(({ script, metrics, idle }) => {
+    const { calls, cpu } = describeMetrics(metrics, language);
+    const cost = {
+      en: `${script}: ${calls}, ${cpu} with ${idle} idle`,
+      zh: `${script}：${calls}，${cpu}（空闲 ${idle}）`,
+    };
+    return cost[language];
+  }).join({ en: "; ", zh: "；" }[language]);
+  const reason = {
+    en:
+      ". In each call of poll the kernel looks at every descriptor of the list, however many are idle; epoll_wait returns only those that are ready.",
+    zh:
+      "。poll 每次调用，内核都要把列表里的描述符逐个看一遍，不管有多少空闲；epoll_wait 只返回就绪的。",
+  }[language];
+  return costs + reason;
+}
+
 /** How many idle clients one model has, and why no more.
  * @param {ModelUpdate["idle"]} idle
  * @param {number} wanted
  * @param {Language} language */
 export function describeIdle({ connected, reason }, wanted, language) {
-  if (!connected && !reason) return "";
+  // With nobody wanted, it matters no more why there were not more.
+  if (!connected && (!reason || !wanted)) return "";
   const count = {
     en: `${connected} idle`,
     zh: `${connected} 个空闲客户端`,
   }[language];
   if (!reason || connected >= wanted) return count;
+  const why = translateReason(reason, language);
   const limit = {
-    en: `; no more: ${reason}`,
-    zh: `；无法再增加：${reason}`,
+    en: `; no more: ${why}`,
+    zh: `；无法再增加：${why}`,
   }[language];
   return count + limit;
 }
@@ -296,41 +474,44 @@ export function describeVerdict({ script, guess, waits, asked }, language) {
   }[language];
 }
 
-/** How many models have answered a client's question, and which have not.
+/** How many models have answered a client's question, and which have not, or
+ * have turned the client away.
  * @param {object} answers
  * @param {ClientId} answers.client
  * @param {number} answers.answered how many have answered
  * @param {string[]} answers.waiting the scripts that have not
+ * @param {string[]} answers.refused the scripts that did not let it stay
  * @param {Language} language */
-export function describeAnswers({ client, answered, waiting }, language) {
+export function describeAnswers(
+  { client, answered, waiting, refused },
+  language,
+) {
   const models = answered === 1 ? "1 model" : `${answered} models`;
   const answer = {
     en: `${client} was answered by ${models}`,
     zh: `${client} 收到了 ${answered} 个模型的响应`,
   }[language];
-  if (!waiting.length) return answer;
   const rest = {
     en: `; it still waits at ${waiting.join(", ")}`,
     zh: `；还在等：${waiting.join("、")}`,
   }[language];
-  return answer + rest;
+  const away = {
+    en: `; turned away by ${refused.join(", ")}`,
+    zh: `；拒绝了它的：${refused.join("、")}`,
+  }[language];
+  return answer + (waiting.length ? rest : "") + (refused.length ? away : "");
 }
 
-/** What the server has said about a command, in the reader's language where the
- * error is a common one.
- * @param {string} error
+/** Why the page is empty.
+ * @param {string} url of the WebSocket
  * @param {Language} language */
-export function translateError(error, language) {
-  if (language === "en") return error;
-  return error
-    .replace(/^([AB]) is not connected$/, "$1 未连接")
-    .replace(/^([AB]) is connected already$/, "$1 已连接")
-    .replace(/^([AB]) waits already$/, "$1 已经在等响应")
-    .replace(/^nobody is idle$/, "没有空闲客户端")
-    .replace(
-      /^(\d+) idle clients at every model.*?(\d+) descriptors$/,
-      "每种模型最多 $1 个空闲客户端：本进程最多可用 $2 个文件描述符",
-    );
+export function cannotOpen(url, language) {
+  return {
+    en: `Cannot open ${url}, which brings all that is shown here: ` +
+      "does a proxy keep WebSockets out? Trying again …",
+    zh: `打不开 ${url}，页面上的一切都从那里来：` +
+      "是不是有代理挡住了 WebSocket？正在重试……",
+  }[language];
 }
 
 export const LOST = {

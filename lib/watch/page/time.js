@@ -1,4 +1,4 @@
-/** Which stretch of time the pictures show: pause, zoom and scroll. */
+/** Which stretch of time the pictures show, and which moment the words. */
 // @ts-check
 /// <reference lib="dom" />
 import { byId } from "./dom.js";
@@ -14,6 +14,10 @@ const LONGEST = KEPT;
 /** A stretch that is shorter than this, in ms, goes by too fast for any eye: it
  * is shown only in a pause. */
 const SHORTEST_LIVE = 1000;
+/** Slow motion has a quarter of the speed of life. */
+const SLOW_MOTION = 1 / 4;
+/** Slow motion that is chosen while live begins so many ms ago. */
+const SLOW_BACK = 3000;
 
 /** Times are in ms on the clock of the server. */
 export const view = {
@@ -23,6 +27,8 @@ export const view = {
   to: 0,
   /** From edge to edge. */
   span: 12_000,
+  /** In a pause, the moment of which everything is shown. */
+  cursor: 0,
   /** When the pause began, and what the span was then. */
   pauseTime: 0,
   spanBeforePause: 12_000,
@@ -40,14 +46,28 @@ export function adjustClock(time) {
   clockOffset = Math.min(clockOffset + 0.02, performance.now() - time);
 }
 
+/** Has no time pass for so many ms: a recording has stood still.
+ * @param {number} ms */
+export function delayClock(ms) {
+  clockOffset += ms;
+}
+
 /** The latest time that a picture can show completely. */
 export function presentTime() {
   return performance.now() - clockOffset - DELAY;
 }
 
-/** The time in the middle of the pictures. */
-export function middleTime() {
-  return view.to - view.span / 2;
+/** The moment of which everything is shown: live, that is now. */
+export function cursorTime() {
+  return view.isLive ? Math.max(presentTime(), 0) : view.cursor;
+}
+
+/**
+ * How fast time passes in slow motion. What is too short to be shown live goes by
+ * slower still: in a picture of a few µs, even a quarter could not be seen.
+ */
+export function slowMotionSpeed() {
+  return SLOW_MOTION * Math.min(1, view.span / SHORTEST_LIVE);
 }
 
 /** Has the pictures drawn again. */
@@ -68,6 +88,7 @@ function showPause() {
 export function pause() {
   if (!view.isLive) return;
   view.pauseTime = view.to;
+  view.cursor = view.to;
   view.spanBeforePause = view.span;
   view.isLive = false;
   showPause();
@@ -89,9 +110,23 @@ export function resetTime() {
 }
 
 export function switchSlowMotion() {
+  const wasLive = view.isLive;
   pause();
   view.isSlowMotion = !view.isSlowMotion;
+  if (wasLive) {
+    view.to = Math.max(0, view.to - Math.min(SLOW_BACK, view.span / 2));
+    view.cursor = view.to;
+  }
   showPause();
+}
+
+/** Lets so many ms pass in slow motion; ends it where there is no more to see.
+ * @param {number} passed */
+export function moveSlowly(passed) {
+  const step = passed * slowMotionSpeed();
+  view.to += step;
+  view.cursor += step;
+  if (view.cursor >= presentTime()) backToNow();
 }
 
 /** Shows the time up to that one, but never more than half a picture of future.
@@ -99,7 +134,13 @@ export function switchSlowMotion() {
 export function showUntil(to) {
   pause();
   view.to = Math.min(to, presentTime() + view.span / 2);
+  keepCursorInSight();
   redraw();
+}
+
+function keepCursorInSight() {
+  const latest = Math.min(view.to, presentTime());
+  view.cursor = Math.min(Math.max(view.cursor, view.to - view.span), latest);
 }
 
 /** @param {number} part of what can be seen; backwards if negative */
@@ -107,18 +148,21 @@ export function scroll(part) {
   showUntil(view.to + part * view.span);
 }
 
-/** Shows the time around that one.
+/** Moves the cursor to that time, and the pictures where it would leave them.
  * @param {number} time */
-export function centreOn(time) {
+export function moveCursor(time) {
   pause();
-  view.to = time + view.span / 2;
+  view.cursor = Math.min(time, presentTime());
+  if (view.cursor > view.to || view.cursor < view.to - view.span) {
+    view.to = view.cursor + view.span / 2;
+  }
   redraw();
 }
 
 /** Shows so many times the stretch of time.
  * @param {number} factor
  * @param {number} [fixedTime] that stays where it is in a picture */
-export function zoom(factor, fixedTime = middleTime()) {
+export function zoom(factor, fixedTime = cursorTime()) {
   const before = view.span;
   view.span = Math.min(LONGEST, Math.max(SHORTEST, before * factor));
   if (view.isLive && view.span < SHORTEST_LIVE) {
@@ -127,6 +171,7 @@ export function zoom(factor, fixedTime = middleTime()) {
   }
   if (!view.isLive) {
     view.to = fixedTime + (view.to - fixedTime) * view.span / before;
+    keepCursorInSight();
   }
   redraw();
 }
