@@ -121,7 +121,7 @@ const CUT = {
 /** The two pieces of the text before and after the cut. */
 function cutWithin({ before, character, after }: typeof CUT["en"]) {
   const bytes = encoder.encode(before + character + after);
-  const cut = encoder.encode(before).length + 1; // in the middle of the character
+  const cut = encoder.encode(before).length + 1; // after its first byte
   return [bytes.subarray(0, cut), bytes.subarray(cut)];
 }
 

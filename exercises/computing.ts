@@ -1,11 +1,11 @@
 /**
- * A first server that has to compute: a client sends a number, and gets how many
- * primes there are below it. Deno waits for all clients at once.
+ * A first server that has to compute: a client sends a number, and gets how
+ * many primes there are below it. Deno waits for all clients at once.
  *
- *   deno run -A exercises/computing.ts    in other terminals: deno run -A client.ts
+ *   deno run -A exercises/computing.ts    and: deno run -A client.ts, twice
  *
- * Ask for 100; then for 10000000, and meanwhile, from another terminal, for 100.
- * What is wrong: deno task exercise computing
+ * One client asks for 10000000, and meanwhile the other for 100. What is wrong:
+ * deno task exercise computing
  *
  * From the article: none of its servers computes; whoever puts real work into
  * one of their loops has this fault.

@@ -26,7 +26,7 @@ export interface Check {
   /** How one might go about it: shown where --hint is given. */
   hint: Words;
   /**
-   * Talks to the server, in the language of the learner; throws a Symptom if the
+   * Talks to the server, in the learner's language; throws a Symptom if the
    * server does not do what it should.
    */
   run(server: RecordedProcess, language: Language): Promise<void>;
@@ -95,16 +95,18 @@ function isAwake(server: RecordedProcess): boolean {
 }
 
 /**
- * Yields every 10 ms, until the server was found asleep at 70 of these looks,
- * however long a busy machine needs for that: a server that has done nothing by
- * then will not do it later.
+ * Yields every 10 ms, until at 70 of these looks the server was asleep, and none
+ * of its threads had computed since the look before, however long a busy machine
+ * needs for that: a server that has done nothing by then will not do it later.
  */
 async function* looks(server: RecordedProcess): AsyncGenerator<void> {
   let asleep = 0;
   for (let count = 0; asleep < 70 && count < 1500; count++) {
     yield;
+    const before = cpuTime(server.pid);
     await pause(10);
-    if (!isAwake(server)) asleep++;
+    const computes = cpuTime(server.pid) - before > 1; // a Worker, it may be
+    if (!isAwake(server) && !computes) asleep++;
   }
 }
 

@@ -4,7 +4,8 @@
  *
  *   deno run -A exercises/framing.ts    in another terminal: nc 127.0.0.1 5666
  *
- * It works, as long as you type slowly. What is wrong: deno task exercise framing
+ * It works, as long as a line comes alone and whole. What is wrong:
+ * deno task exercise framing
  *
  * From the article: all of its servers take what one recv returns for one
  * message.

@@ -1,7 +1,7 @@
 /** The language in which a script speaks to its reader. */
 import type { Language } from "./models/states.js";
 
-/** The language that the environment asks for; English where it cannot be asked. */
+/** The language that the environment names; English if we may not look. */
 export function environmentLanguage(): Language {
   if (Deno.permissions.requestSync({ name: "env" }).state !== "granted") {
     return "en";
