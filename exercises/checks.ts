@@ -382,7 +382,7 @@ const computing: Check[] = [
         "awaits. Compute in slices, and between two of them await a timer of " +
         "0 ms: `await` of a value alone lets no event in. Or let a Worker " +
         "compute, and await its message.",
-      zh: "当前代码没有执行到 await，Deno 的事件循环就轮不到别的客户端。" +
+      zh: "代码不执行到 await，Deno 的事件循环就轮不到别的客户端。" +
         "可以把计算拆成小段，段与段之间 await 一个 0 毫秒的定时器" +
         "（只 await 一个值不行，那样不会去处理新事件）；" +
         "也可以交给 Worker 计算，await 它发回的消息。",
@@ -610,8 +610,9 @@ export const exercises: Record<string, Exercise> = {
   },
   framing: {
     article: {
-      en: "all of the article's servers, which take one recv for one message",
-      zh: "原文的每个服务器都有这个毛病：把一次 recv 当成一条消息",
+      en:
+        "the article's servers before epoll, which take one recv for one message",
+      zh: "原文在 epoll 之前的几个服务器都有的毛病：把一次 recv 当成一条消息",
     },
     next: "lib/http/request.ts",
     checks: framing,
@@ -622,7 +623,7 @@ export const exercises: Record<string, Exercise> = {
         "to one that does",
       zh: "原文的服务器都不做计算；要是在循环里计算，就会这样",
     },
-    next: "threads.ts",
+    next: "async.ts",
     checks: computing,
   },
 };

@@ -49,7 +49,7 @@ export async function failure(
     server = await startRecordedServer(start, { name: script });
   } catch (error) {
     const why = (error as Error).message.trimEnd();
-    return { en: `it did not start: ${why}`, zh: `没能启动：${why}` }[language];
+    return { en: `it did not start: ${why}`, zh: `启动失败：${why}` }[language];
   }
   try {
     await check.run(server, language);
@@ -75,7 +75,7 @@ async function describe(
     const { code } = await server.status; // its last words included
     symptom = {
       en: `it died, with status ${code}`,
-      zh: `退出了，状态码为 ${code}`,
+      zh: `进程退出了，状态码为 ${code}`,
     }[language];
     printed = server.output();
   }
@@ -290,7 +290,7 @@ export async function expectShortFirst(
       en: `while it computed for one client, another waited ${waited} ms for ` +
         "an answer that takes less than one",
       zh: `给一个客户端计算期间，另一个客户端等了 ${waited} 毫秒，` +
-        "而它的响应用不了 1 毫秒",
+        "而它的结果不到 1 毫秒就能算出来",
     });
   }
   await longAnswer;

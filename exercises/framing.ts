@@ -7,8 +7,8 @@
  * It works, as long as a line comes alone and whole. What is wrong:
  * deno task exercise framing
  *
- * From the article: all of its servers take what one recv returns for one
- * message.
+ * From the article: its servers before epoll take what one recv returns for one
+ * message; its epoll server, which speaks HTTP, waits for the empty line.
  */
 import { accept, checked, close, listen, recv, send } from "./libc.ts";
 
