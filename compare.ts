@@ -18,6 +18,7 @@ import { type FailedRun, playScene } from "./lib/compare/play_scene.ts";
 import type { SceneRun } from "./lib/compare/scene_run.ts";
 import { svg } from "./lib/compare/svg.ts";
 import { TerminalReport } from "./lib/compare/terminal.ts";
+import { environmentLanguage } from "./lib/language.ts";
 import { requireDescriptors } from "./lib/models/model_server.ts";
 import { chosenModels, type Model } from "./lib/models/models.ts";
 import type { Language } from "./lib/models/states.js";
@@ -100,12 +101,7 @@ function chooseLanguage(): Language {
   if (lang) {
     fail(`--lang takes en or zh, not "${printable(lang)}"; see --help`, 2);
   }
-  if (Deno.permissions.requestSync({ name: "env" }).state !== "granted") {
-    return "en";
-  }
-  const names = ["LC_ALL", "LC_MESSAGES", "LANG"];
-  const set = names.map((name) => Deno.env.get(name)).find((value) => value);
-  return set?.startsWith("zh") ? "zh" : "en";
+  return environmentLanguage();
 }
 
 /** Shows a line at a terminal, in place of the one before. */

@@ -5,6 +5,8 @@
  *   deno run -A exercises/blocking.ts    in another terminal: deno run -A client.ts
  *
  * It works, until the client leaves. What is wrong: deno task exercise blocking
+ *
+ * From the article: its blocking server, which never hears that a client left.
  */
 import { accept, input, listen, recv, send } from "./libc.ts";
 

@@ -77,17 +77,21 @@ const NEWLINE = 10;
 const sockaddr = new DataView(new ArrayBuffer(16));
 const socklen = new Uint32Array([16]);
 
+/** The port to listen on: 5666, unless the command line has another `--port`. */
+export function chosenPort(): number {
+  const given = Deno.args.indexOf("--port");
+  return given === -1 ? 5666 : Number(Deno.args[given + 1]);
+}
+
 /**
- * Makes a socket that listens on 127.0.0.1, on port 5666 unless the command line
- * has another `--port`; returns its descriptor. @see socket(2), bind(2), listen(2)
+ * Makes a socket that listens on 127.0.0.1, on the chosen port; returns its
+ * descriptor. @see socket(2), bind(2), listen(2)
  */
 export function listen(): number {
-  const given = Deno.args.indexOf("--port");
-  const port = given === -1 ? 5666 : Number(Deno.args[given + 1]);
   const fd = checked("socket", () => libc.socket(AF_INET, SOCK_STREAM, 0));
   libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, new Uint32Array([1]), 4);
   sockaddr.setUint16(0, AF_INET, true);
-  sockaddr.setUint16(2, port);
+  sockaddr.setUint16(2, chosenPort());
   sockaddr.setUint32(4, 0x7f000001); // 127.0.0.1
   checked("bind", () => libc.bind(fd, sockaddr, 16));
   checked("listen", () => libc.listen(fd, 128));

@@ -5,6 +5,9 @@
  *   deno run -A exercises/nonblocking.ts    and: deno run -A client.ts
  *
  * A client that speaks at once is served. What is wrong: deno task exercise nonblocking
+ *
+ * From the article: its non-blocking server, which drops the socket of a client
+ * that does not speak at once.
  */
 import {
   accept,

@@ -5,6 +5,9 @@
  *
  * Every client gets its answers; now look at `top`. What is wrong:
  * deno task exercise poll
+ *
+ * From the article: its poll server, which asks for too much, and takes a whole
+ * core with one idle client.
  */
 import { accept, checked, close, listen, recv, send } from "./libc.ts";
 

@@ -4,6 +4,8 @@
  *   deno run -A exercises/select.ts    in other terminals: deno run -A client.ts
  *
  * It works, until a client leaves. What is wrong: deno task exercise select
+ *
+ * From the article: its select server, which dies of EPIPE then.
  */
 import { accept, checked, listen, recv, send } from "./libc.ts";
 

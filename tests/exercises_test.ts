@@ -5,14 +5,15 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { type Check, exercises, failure } from "../exercises/checks.ts";
+import { exercises } from "../exercises/checks.ts";
+import { type Check, failure } from "../exercises/expect.ts";
 import { run, scriptCommand, suite } from "./harness.ts";
 
 const folder = new URL("../exercises/", import.meta.url);
 
 /** What a learner changes to pass a check: the texts, and what replaces them. */
 interface Repair {
-  /** The title of the check. */
+  /** The English title of the check. */
   check: string;
   /** A part of what is shown without the repair. */
   symptom: RegExp;
@@ -160,6 +161,16 @@ while (true) {
     ],
   }],
   epoll: [{
+    check: LEAVE,
+    symptom: /had left, but in half a second the server was awake at 2\d of 25/,
+    changes: [
+      ["checked, listen", "checked, close, listen"],
+      [
+        'send(fd, "hello sir\\n");\n    }',
+        'send(fd, "hello sir\\n");\n    } else {\n      close(fd);\n    }',
+      ],
+    ],
+  }, {
     check: "survives a client that crashes",
     symptom: /died[^]*recv: ECONNRESET/,
     changes: [
@@ -191,6 +202,104 @@ while (true) {
       ],
     ],
   }],
+  framing: [{
+    check: "answers each of several lines that come at once",
+    symptom: /got "hello tea\\nrice\\nsoup" instead of "hello tea\\nhello rice/,
+    changes: [
+      [
+        "const message = new TextDecoder().decode(data).trimEnd();\n",
+        `const lines = new TextDecoder().decode(data).trimEnd().split("\\n");
+      for (const message of lines) {\n`,
+      ],
+      ["`hello ${message}\\n`);\n", "`hello ${message}\\n`);\n      }\n"],
+    ],
+  }, {
+    check: "waits for the rest of a line",
+    symptom: /sent "tea\\nri", and got "hello tea\\nhello ri" instead of/,
+    changes: [
+      [
+        "new Set<number>();\n",
+        "new Set<number>();\nconst rests = new Map<number, string>();\n",
+      ],
+      [
+        'new TextDecoder().decode(data).trimEnd().split("\\n");',
+        `((rests.get(fd) ?? "") + new TextDecoder().decode(data)).split("\\n");
+      rests.set(fd, lines.pop()!);`,
+      ],
+    ],
+  }, {
+    check: "keeps a character whole that comes in two pieces",
+    symptom: /cut within the é, and got "hello caf\uFFFD+" instead of/,
+    changes: [
+      [
+        "const rests",
+        "const decoders = new Map<number, TextDecoder>();\nconst rests",
+      ],
+      [
+        "clients.add(client)",
+        "clients.add(client);\n      decoders.set(client, new TextDecoder())",
+      ],
+      [
+        "new TextDecoder().decode(data)",
+        "decoders.get(fd)!.decode(data, { stream: true })",
+      ],
+    ],
+  }, {
+    check: "forgets a client that leaves within a line",
+    symptom: /the next client sent "soup\\n", and got "hello risoup" instead/,
+    changes: [
+      ["clients.delete(fd);", "clients.delete(fd);\n      rests.delete(fd);"],
+    ],
+  }],
+  computing: [{
+    check: "answers others while it computes for one",
+    symptom: /another waited \d+ ms for an answer/,
+    changes: [
+      [
+        "function primesBelow(limit: number)",
+        "async function primesBelow(limit: number)",
+      ],
+      [": number {\n  let count", ": Promise<number> {\n  let count"],
+      [
+        "if (isPrime(n)) count++;",
+        `if (isPrime(n)) count++;
+    if (n % 10000 === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }`,
+      ],
+      ["= primesBelow(limit)", "= await primesBelow(limit)"],
+    ],
+  }],
+};
+
+/** Another way to repair an exercise, all at once. */
+const otherWays: Record<string, Repair["changes"]> = {
+  computing: [
+    [
+      "async function serve",
+      `if ("WorkerGlobalScope" in globalThis) {
+  addEventListener("message", ({ data }) => {
+    (globalThis as unknown as Worker).postMessage(primesBelow(data));
+    close();
+  });
+} else {
+  main();
+}
+
+function computed(limit: number): Promise<number> {
+  const worker = new Worker(import.meta.url, { type: "module" });
+  worker.postMessage(limit);
+  return new Promise((resolve) => {
+    worker.onmessage = ({ data }) => resolve(data);
+  });
+}
+
+async function serve`,
+    ],
+    ["= primesBelow(limit)", "= await computed(limit)"],
+    ["const listener", "async function main() {\nconst listener"],
+    ["conn.close());\n}", "conn.close());\n}\n}"],
+  ],
 };
 
 // A learner who is at work on the exercises has changed some: these are left out.
@@ -208,6 +317,15 @@ for (const name of Object.keys(exercises)) {
   console.log(`not tested while it is being changed: exercises/${name}.ts`);
 }
 
+/** The text after the changes, each of which must have something to change. */
+function replaced(text: string, changes: Repair["changes"]): string {
+  for (const [from, to] of changes) {
+    assertStringIncludes(text, from);
+    text = text.replace(from, () => to);
+  }
+  return text;
+}
+
 /** A copy of the exercises in a folder of its own, removed with the object. */
 async function copy() {
   const path = await Deno.makeTempDir();
@@ -222,28 +340,25 @@ async function copy() {
 
 const test = suite("exercises");
 
-for (const [name, checks] of Object.entries(exercises)) {
+for (const [name, { checks }] of Object.entries(exercises)) {
   if (untouched(name)) {
     test(`${name} is red, and green once mended`, async () => {
       await using dir = await copy();
       const script = `${dir.path}/${name}.ts`;
       const failuresOf = (checks: Check[]) =>
         Promise.all(
-          checks.map((check) => failure(script, check, scriptCommand)),
+          checks.map((check) => failure(script, check, "en", scriptCommand)),
         );
       let text = await Deno.readTextFile(script);
       let next = 0;
       for (const { check, symptom, changes } of repairs[name]) {
         // The checks before this one pass.
-        const red = checks.findIndex(({ title }) => title === check);
+        const red = checks.findIndex(({ title }) => title.en === check);
         const failures = await failuresOf(checks.slice(next, red + 1));
         assertMatch(failures.pop() ?? "green", symptom);
         assertEquals(failures.filter((failed) => failed), []);
         next = red;
-        for (const [from, to] of changes) {
-          assertStringIncludes(text, from);
-          text = text.replace(from, () => to);
-        }
+        text = replaced(text, changes);
         await Deno.writeTextFile(script, text);
       }
       const failures = await failuresOf(checks);
@@ -252,25 +367,62 @@ for (const [name, checks] of Object.entries(exercises)) {
   }
 }
 
-test("deno task exercise takes names, files and --hint", async () => {
+for (const [name, changes] of Object.entries(otherWays)) {
+  if (untouched(name)) {
+    test(`${name} is green in another way`, async () => {
+      await using dir = await copy();
+      const script = `${dir.path}/${name}.ts`;
+      await Deno.writeTextFile(
+        script,
+        replaced(await Deno.readTextFile(script), changes),
+      );
+      for (const check of exercises[name].checks) {
+        const failed = await failure(script, check, "zh", scriptCommand);
+        assertEquals(failed, undefined);
+      }
+    });
+  }
+}
+
+test("deno task exercise takes names, files, --hint and --lang", async () => {
   await using dir = await copy();
-  const exercise = async (...args: string[]) => {
-    await using process = run("exercises/exercise.ts", args);
+  const exercise = async (LANG: string, ...args: string[]) => {
+    const env = `env LC_ALL= LC_MESSAGES= LANG=${LANG} `;
+    await using process = run(
+      "exercises/exercise.ts",
+      args,
+      (command) => `exec ${env}${command}`,
+    );
     const { code } = await process.status;
     return { code, output: process.output() };
   };
   if (untouched("select")) {
-    const first = await exercise(`${dir.path}/select.ts`);
+    const script = `${dir.path}/select.ts`;
+    const [first, hinted, byLang, chosen] = await Promise.all([
+      exercise("C", script),
+      exercise("zh_CN.UTF-8", script, "--lang", "en", "--hint"),
+      exercise("zh_CN.UTF-8", script, "--hint"),
+      exercise("C", "--lang=zh", script),
+    ]);
     assertEquals(first.code, 1);
+    assertMatch(first.output, /^select: the article's select server/);
     assertMatch(first.output, /✓ answers two clients[^]*✗ lets a client leave/);
     assertMatch(first.output, /what it did:[^]*EPIPE[^]*what it should do:/);
     assert(!first.output.includes("hint:"));
-    const hinted = await exercise(`${dir.path}/select.ts`, "--hint");
     assertStringIncludes(hinted.output, "hint:\n      What does recv return");
+    const chinese =
+      /^select: 出自原文的 select 服务器[^]*✓ 响应两个客户端[^]*EPIPE/;
+    assertMatch(byLang.output, chinese);
+    assertMatch(byLang.output, /提示：\n {6}对方不会再发来/);
+    assertMatch(chosen.output, chinese);
+    assert(!chosen.output.includes("提示："));
   }
-  for (const wrong of ["slect", "--hnt", "./nowhere/select.ts"]) {
-    const { code, output } = await exercise(wrong);
+  for (const wrong of ["slect", "--hnt", "./nowhere/select.ts", "toString"]) {
+    const { code, output } = await exercise("C", wrong);
     assertEquals(code, 2);
     assertMatch(output, /^exercise: .*; try: .*\n$/);
   }
+  const { code, output } = await exercise("C", "--lang", "fr");
+  assertEquals(code, 2);
+  assertMatch(output, /^exercise: --lang takes en or zh, not "fr"\n$/);
 });

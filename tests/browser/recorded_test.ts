@@ -46,8 +46,9 @@ const states = (page: Page) =>
 const until = (page: Page, script: string, text: string) =>
   page.waitForFunction(
     (script, text) =>
-      [...document.querySelectorAll(`[aria-label="${script}"] .present > *`)]
-        .some((found) => found.textContent?.startsWith(text)),
+      [...document.querySelectorAll(
+        `[aria-label="${script}"] :is(.present, .clients) > *`,
+      )].some((found) => found.textContent?.startsWith(text)),
     { polling: "mutation" },
     script,
     text,
@@ -175,7 +176,7 @@ Deno.test({
           )
         );
         const shown = await states(page);
-        assertEquals(shown.length, 9, shown.join());
+        assertEquals(shown.length, 10, shown.join());
         for (const [script, state] of shown) {
           assert(state && !/starting|cannot run/.test(state), script!);
         }

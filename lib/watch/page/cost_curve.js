@@ -34,6 +34,7 @@ export class CostCurve {
       const y = SIZE * Math.max(0, 1 - cpu / scale.cpu);
       return `${x.toFixed(1)} ${y.toFixed(1)}`;
     });
+    setAttribute(this.svg, "hidden", points.length ? undefined : "");
     const path = points.join(" L");
     setAttribute(this.#line, "d", path && `M${path}`);
     setAttribute(this.#dots, "d", points.map((at) => `M${at}h0`).join(""));

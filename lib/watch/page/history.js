@@ -6,6 +6,15 @@
 /** For how long a span is kept, in ms. */
 export const KEPT = 180_000;
 const MOST_SPANS = 15_000;
+/** So many times as much is kept in a pause, in which somebody looks at it. */
+const PAUSE_FACTOR = 4;
+
+/** Whether there is a pause. */
+export const retention = { isPaused: false };
+
+function keptFactor() {
+  return retention.isPaused ? PAUSE_FACTOR : 1;
+}
 
 /** @template {TimeSpan} T */
 export class History {
@@ -26,9 +35,10 @@ export class History {
     this.#spans.push(...spans);
     const last = this.#last;
     if (!last) return;
+    const factor = keptFactor();
     while (
-      this.#spans.length - this.#dropped > MOST_SPANS ||
-      this.#spans[this.#dropped].to < last.to - KEPT
+      this.#spans.length - this.#dropped > factor * MOST_SPANS ||
+      this.#spans[this.#dropped].to < last.to - factor * KEPT
     ) this.#dropped++;
     if (this.#dropped > 1000) {
       this.#spans.splice(0, this.#dropped);
@@ -89,8 +99,10 @@ export class Values {
     const last = this.#values.at(-1);
     if (text === last?.text) return;
     this.#values.push({ time: Math.max(time, last?.time ?? 0), value, text });
-    if (this.#values.length < 2 || this.#values[1].time > time - KEPT) return;
-    this.#values.shift();
+    const oldest = time - keptFactor() * KEPT;
+    if (this.#values.length > 1 && this.#values[1].time < oldest) {
+      this.#values.shift();
+    }
   }
 
   /** The index of the first value that holds after that time.

@@ -15,6 +15,7 @@ export function seekEvent(direction) {
   const everyCall = open !== undefined;
   let nearest = Infinity; // how far it is, in ms
   for (const panel of open ? [open] : panels.values()) {
+    if (panel.section.hidden) continue;
     for (const time of panel.history.eventTimes(everyCall)) {
       const distance = (time - start) * direction;
       if (distance > 0 && distance < nearest) nearest = distance;

@@ -2,7 +2,7 @@
 // @ts-check
 /// <reference lib="dom" />
 import { byId } from "./dom.js";
-import { KEPT } from "./history.js";
+import { KEPT, retention } from "./history.js";
 
 /** The right edge of a live picture is so many ms ago: by then the server has
  * sent all spans. */
@@ -77,6 +77,7 @@ export function redraw() {
 
 /** Shows on the page whether there is a pause. */
 function showPause() {
+  retention.isPaused = !view.isLive;
   byId("pause").setAttribute("aria-pressed", String(!view.isLive));
   byId("past").hidden = view.isLive;
   byId("live").hidden = !view.isLive;
@@ -106,6 +107,7 @@ export function backToNow() {
 export function resetTime() {
   clockOffset = Infinity;
   view.isLive = true;
+  view.isSlowMotion = false;
   showPause();
 }
 
