@@ -49,7 +49,8 @@ function assertChinese(english: string) {
 
 Deno.test("reasons: whatever a script refuses with, or ends with", async () => {
   const scripts = models.map(({ script }) => script);
-  const files = [...scripts, "util.ts", "lib/libc.ts", "lib/listener.ts"];
+  const lib = ["lib/libc.ts", "lib/listener.ts", "lib/worker.ts"];
+  const files = [...scripts, "util.ts", ...lib];
   let count = 0;
   for (const file of files) {
     for (const text of await textsIn(file, "refuse|fail")) {
@@ -93,7 +94,7 @@ Deno.test("reasons: errors of the kernel, as libc and Deno have them", () => {
 
 Deno.test("reasons: in every place where the page shows one", () => {
   const reason = "every thread is taken (32)";
-  const chinese = "线程都用上了（32 个）";
+  const chinese = "线程已全部占用（32 个）";
   const client = { status: "ended", since: 0, reason } as const;
   for (
     const text of [
