@@ -35,8 +35,8 @@ const JOIN_COMMAND = "deno run -A client.ts --port $PORT";
 /** What a recording calls its parts. */
 const CHAPTERS = {
   scene: { en: "the scene", zh: "一幕" },
-  slowScene: { en: "the scene, slowly", zh: "慢慢演一遍" },
-  load: { en: "as fast as they can", zh: "全速提问" },
+  slowScene: { en: "the scene, slowly", zh: "慢速演示一遍" },
+  load: { en: "as fast as they can", zh: "全速请求" },
 };
 
 /** A page that is open. */

@@ -15,18 +15,18 @@ const ERRORS = {
   EADDRNOTAVAIL: "没有这个地址",
   EAGAIN: "资源暂时不可用",
   EBADF: "描述符无效",
-  ECONNABORTED: "连接中止了",
+  ECONNABORTED: "连接已中止",
   ECONNREFUSED: "连接被拒绝",
   ECONNRESET: "连接被对方重置",
   EFAULT: "地址错误",
   EINVAL: "参数无效",
-  EMFILE: "进程打开的文件太多",
+  EMFILE: "本进程打开的文件太多",
   ENFILE: "系统打开的文件太多",
   ENOBUFS: "没有缓冲区可用",
   ENOMEM: "内存不足",
   ENOSPC: "空间已用完",
   ENOSYS: "内核没有这个系统调用",
-  EPERM: "不允许的操作",
+  EPERM: "不允许此操作",
   EPIPE: "对方已经关闭连接",
   ETIMEDOUT: "连接超时",
 };
@@ -41,10 +41,11 @@ const REASONS = [
   [/descriptor (\d+) does not fit into an fd_set/, "fd_set 里放不下描述符 $1"],
   [/every thread is taken \((\d+)\)/, "线程已全部占用（$1 个）"],
   [/no more threads: (.*)/, "无法再创建线程：{1}"],
-  [/the kernel’s queue of connections is full/, "内核的连接队列满了"],
+  [/the kernel’s queue of connections is full/, "内核的连接队列已满"],
+  [/no worker is left/, "所有 Worker 都已结束"],
   [/it hung up/, "它断开了连接"],
   // Why a server has ended, or cannot run.
-  [/it has ended with (SIG\w+)/, "收到了 $1"],
+  [/it has ended with (SIG\w+)/, "因信号 $1 结束"],
   [/it has ended with status (\d+)/, "退出状态 $1"],
   [
     /needs Linux on x86-64 or arm64; try (.*)/,
@@ -92,8 +93,8 @@ const REASONS = [
     /(\d+) idle clients at every model is where it ends: this script may have (\d+) descriptors/,
     "每种模型最多 $1 个空闲客户端：本进程最多可用 $2 个文件描述符",
   ],
-  [/(\S+\.ts) does not ask/, "$1 没有在等回答"],
-  [/(\S+\.ts) has not ended/, "$1 没有结束"],
+  [/(\S+\.ts) does not ask/, "$1 没有在等响应"],
+  [/(\S+\.ts) has not ended/, "$1 尚未结束"],
 ];
 
 /** A text about why something cannot be, in the reader's language.

@@ -50,13 +50,13 @@ export const TEXTS = {
   lanes: { en: "Models", zh: "模型" },
   recordingOver: {
     en: "The recording ends here. Play the scene starts it again.",
-    zh: "录像到此为止。点“演一遍”从头再放。",
+    zh: "录像到此结束。点“演示一遍”从头再放。",
   },
   aboutRecorded: {
     en:
       "This is a recording: what threads did comes from their traces, and the clients were real. Pause, zoom, slow motion and the code work as in the live page.",
     zh:
-      "这是录像：线程在干什么，来自它们的 trace；客户端都是真的。暂停、缩放、慢放、看代码，都和实时页面一样。",
+      "这是录像：线程的状态来自跟踪记录，客户端都是真实的连接。暂停、缩放、慢放、看代码，都和实时页面一样。",
   },
   language: { en: "中文", zh: "English" },
   theme: { en: "Light or dark", zh: "浅色或深色" },
@@ -97,7 +97,7 @@ export const TEXTS = {
   aboutCode: {
     en:
       "Press a script’s name to see its code. Click into a picture to see how all was at that moment.",
-    zh: "点脚本的名字可以看代码。点图上任何一处，可以看那一刻的一切。",
+    zh: "点脚本的名字可以看代码。点图上任何一处，可以看那一刻的状态。",
   },
 };
 
@@ -301,11 +301,11 @@ export function recordedBadge(recorded, machine, language) {
 export function describeElsewhere(name, status, language) {
   const from = { en: "from elsewhere", zh: "来自别处" }[language];
   const does = {
-    connected: { en: "connected", zh: "连上了" },
-    answered: { en: "answered", zh: "得到了回答" },
+    connected: { en: "connected", zh: "已连接" },
+    answered: { en: "answered", zh: "已收到响应" },
   };
   const known = status === "answered" ? does.answered : does.connected;
-  const gone = { en: "has left", zh: "离开了" };
+  const gone = { en: "has left", zh: "已断开" };
   const text = (status === "away" ? gone : known)[language];
   return { en: `${name} ${text} (${from})`, zh: `${name} ${text}（${from}）` }[
     language
@@ -400,7 +400,7 @@ export function describeCurve(costs, language) {
   });
   const head = {
     en: "An answer by idle clients",
-    zh: "每次回答的开销，按空闲客户端数",
+    zh: "每个响应的开销，随空闲客户端数的变化",
   }[language];
   return `${head}: ${points.join(", ") || UNKNOWN}`;
 }
@@ -509,8 +509,8 @@ export function cannotOpen(url, language) {
   return {
     en: `Cannot open ${url}, which brings all that is shown here: ` +
       "does a proxy keep WebSockets out? Trying again …",
-    zh: `打不开 ${url}，页面上的一切都从那里来：` +
-      "是不是有代理挡住了 WebSocket？正在重试……",
+    zh: `无法连接 ${url}，页面的数据都来自它：` +
+      "是否有代理阻断了 WebSocket？正在重试……",
   }[language];
 }
 
