@@ -651,8 +651,10 @@ class NarrowConnection implements Disposable {
   #fd: number;
 
   constructor(port: number) {
-    const [AF_INET, SOCK_STREAM] = [2, 1];
-    this.#fd = libc.socket(AF_INET, SOCK_STREAM, 0);
+    const AF_INET = 2;
+    const SOCK_STREAM = 1;
+    const SOCK_CLOEXEC = 0o2000000; // other files start servers meanwhile
+    this.#fd = libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const [SOL_SOCKET, SO_RCVBUF] = [1, 8];
     libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUF, Int32Array.of(4096), 4);
     const [IPPROTO_TCP, TCP_MAXSEG] = [6, 2];
