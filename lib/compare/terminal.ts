@@ -233,7 +233,8 @@ export class TerminalReport {
       zh: `${labels.join("、")}：单位毫秒，取自另一个不带 --trace 的服务器。`,
     }[language];
     const away = {
-      en: " Out playing or free, the thread sleeps in Deno’s epoll_wait.",
+      en:
+        " While it is out playing or free, a thread sleeps in Deno’s epoll_wait.",
       zh: "出去玩或空闲时，线程睡在 Deno 的 epoll_wait 里。",
     }[language];
     return isAway ? numbers + away : numbers;
