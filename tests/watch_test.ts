@@ -640,6 +640,16 @@ test("a script may print objects, as one does to see them", async () => {
   );
 });
 
+test("SIGKILL leaves nothing behind", async () => {
+  await using server = await watch(["--only", "blocking,select,async"]);
+  using page = new Page(server);
+  await page.open();
+  const pids = children(server.pid);
+  assertEquals(pids.length, 3);
+  Deno.kill(server.pid, "SIGKILL");
+  await eventually(() => !pids.some(alive), "servers are left");
+});
+
 test("Ctrl-C leaves nothing behind", async () => {
   await using server = await watch(["--only", "blocking,async"]);
   using page = new Page(server);
