@@ -43,15 +43,36 @@ const LISTENING = /listening on .*:(\d+)\/?$/;
 
 const running = new Set<Process>();
 
+let wrapper: string[] | undefined;
 /**
- * Starts a command, and returns at once. Its output is without colours, and is
+ * A command that runs another one, which the kernel kills as soon as this process
+ * has ended, even by SIGKILL. Nothing, where there is no such command: of
+ * util-linux, Linux only. @see PR_SET_PDEATHSIG(2const)
+ */
+function endsWithUs(): string[] {
+  if (wrapper) return wrapper;
+  wrapper = ["setpriv", "--pdeathsig", "KILL"];
+  try {
+    const [program, ...args] = wrapper;
+    const { success } = new Deno.Command(program, { args: [...args, "true"] })
+      .outputSync();
+    if (!success) wrapper = [];
+  } catch {
+    wrapper = [];
+  }
+  return wrapper;
+}
+
+/**
+ * Starts a command, and returns at once. It ends when this script does. Its output is without colours, and is
  * read to the end, whether or not there is a handler for it.
  */
 export function startProcess(
-  [program, ...args]: string[],
+  command: string[],
   handlers: OutputHandlers = {},
   { cwd, env }: ProcessOptions = {},
 ): Process {
+  const [program, ...args] = [...endsWithUs(), ...command];
   const child = new Deno.Command(program, {
     args,
     cwd,

@@ -1,5 +1,12 @@
 import { assert, assertEquals, assertMatch, equal } from "@std/assert";
-import type { Command, Hello, Message, Update } from "../lib/watch/messages.ts";
+import type {
+  Command,
+  Hello,
+  Message,
+  RecordedUpdate,
+  Recording,
+  Update,
+} from "../lib/watch/messages.ts";
 import {
   connect,
   eventually,
@@ -7,6 +14,7 @@ import {
   pause,
   receive,
   rest,
+  root,
   run,
   type Running,
   send,
@@ -65,6 +73,8 @@ class Page implements Disposable {
   hello?: Hello;
   update?: Update;
   errors: string[] = [];
+  /** How many answers clients with names have got from elsewhere, by script. */
+  readonly answeredElsewhere = new Map<string, number>();
   #socket: WebSocket;
 
   constructor({ port }: Running) {
@@ -76,9 +86,18 @@ class Page implements Disposable {
     this.#socket.addEventListener("message", ({ data }) => {
       const message: Message = JSON.parse(data);
       if (message.type === "hello") this.hello = message;
-      if (message.type === "update") this.update = message;
+      if (message.type === "update") this.#take(message);
       if (message.type === "error") this.errors.push(message.error);
     });
+  }
+
+  #take(update: Update) {
+    this.update = update;
+    for (const [script, { elsewhere }] of Object.entries(update.models)) {
+      const before = this.answeredElsewhere.get(script) ?? 0;
+      const answers = elsewhere.clients.flatMap(({ answers }) => answers);
+      this.answeredElsewhere.set(script, before + answers.length);
+    }
   }
 
   send(data: string | Uint8Array<ArrayBuffer>) {
@@ -281,6 +300,9 @@ test("other sites get 403", async () => {
     [200, "/", [`host: localhost:${port}`, origin(`localhost:${port}`)]],
     [200, "/source/select.ts", [own]],
     [200, "/models/states.js", [own]],
+    [200, "/recording", [own]],
+    [403, "/recording", ["host: canteen.example"]],
+    [403, "/recording", [own, "origin: https://canteen.example"]],
     [200, "/watch/page/page.js", [own]],
     [200, "/watch/page/style.css", [own]],
     [403, "/", [`host: canteen.example:${port}`]],
@@ -297,6 +319,7 @@ test("other sites get 403", async () => {
       ...socket,
     ]],
     [101, "/live", [own, origin(`127.0.0.1:${port}`), ...socket]],
+    [101, "/live", [own, `origin: https://127.0.0.1:${port}`, ...socket]],
     [404, "/", [own, origin(`127.0.0.1:${port}`), ...socket]],
     [404, "/source/watch.ts", [own]],
     [404, "/source/../util.ts", [own]],
@@ -617,6 +640,16 @@ test("a script may print objects, as one does to see them", async () => {
   );
 });
 
+test("SIGKILL leaves nothing behind", async () => {
+  await using server = await watch(["--only", "blocking,select,async"]);
+  using page = new Page(server);
+  await page.open();
+  const pids = children(server.pid);
+  assertEquals(pids.length, 3);
+  Deno.kill(server.pid, "SIGKILL");
+  await eventually(() => !pids.some(alive), "servers are left");
+});
+
 test("Ctrl-C leaves nothing behind", async () => {
   await using server = await watch(["--only", "blocking,async"]);
   using page = new Page(server);
@@ -756,6 +789,98 @@ test("what an answer costs, in calls and in µs", async () => {
   assert(cpu! > 5 && cpu! < 5000, `${cpu} µs`);
 });
 
+test("where A is not answered, nothing is measured, and it is said why", async () => {
+  await using server = await watch(["--only", "blocking,threads"]);
+  using page = new Page(server);
+  await page.open();
+  const model = (script: string) => page.update!.models[script];
+  page.command({ type: "idle", by: 100 });
+  await page.until("threads.ts is full", ({ models }) => {
+    const { connected, reason } = models["threads.ts"].idle;
+    return connected === 32 && reason === "every thread is taken (32)";
+  });
+  page.command({ type: "load", on: true });
+  await page.until(
+    "A is not answered",
+    ({ models }) =>
+      models["blocking.ts"].metrics?.isUnanswered === true &&
+      models["threads.ts"].clients.A.status === "ended",
+  );
+  const { cpu, calls } = model("blocking.ts").metrics!;
+  assertEquals([cpu, calls], [null, null]);
+  assertEquals(model("threads.ts").metrics, undefined);
+  assertEquals(
+    model("threads.ts").clients.A.reason,
+    "every thread is taken (32)",
+  );
+  page.command({ type: "ask", client: "A" });
+  await eventually(() => page.errors.length === 1, "nothing is said");
+  page.command({ type: "load", on: false });
+  page.command({ type: "idle", by: -100 });
+  await page.until(
+    "nobody is idle",
+    ({ models }) =>
+      Object.values(models).every(({ idle }) =>
+        !idle.connected && !idle.reason
+      ),
+  );
+  page.command({ type: "leave", client: "A" });
+  page.command({ type: "load", on: true });
+  await page.until(
+    "A is answered",
+    ({ models }) =>
+      Object.values(models).every(({ metrics, clients }) =>
+        metrics && !metrics.isUnanswered && clients.A.status === "load"
+      ),
+  );
+  page.command({ type: "connect", client: "A" });
+  await eventually(() => page.errors.length === 2, "nothing is said");
+  assertEquals(new Set(page.errors), new Set(["A asks without pause already"]));
+});
+
+test("clients from elsewhere have names, and more of them are counted", async () => {
+  await using server = await watch(["--only", "select,async,io_uring"]);
+  using page = new Page(server);
+  await page.open();
+  page.command({ type: "connect", client: "A" });
+  page.command({ type: "idle", by: 100 });
+  await page.until(
+    "all are idle",
+    ({ models }) =>
+      Object.values(models).every(({ idle, clients }) =>
+        idle.connected === 100 && clients.A.status === "connected"
+      ),
+  );
+  const names = (update: Update) =>
+    Object.values(update.models).map(({ elsewhere: { clients, more } }) =>
+      `${clients.map(({ name }) => name).join("")}+${more}`
+    );
+  const scripts = Object.keys(page.update!.models);
+  const ports = scripts.map((script) => page.update!.models[script].port);
+  const conns = await Promise.all(
+    ports.flatMap((port) => Array.from({ length: 5 }, () => connect(port))),
+  );
+  await page.until(
+    "they are there",
+    (update) => names(update).every((all) => all === "CDE+2"),
+  );
+  for (const conn of conns) {
+    await send(conn, "hi\n");
+    assert((await receive(conn, 10)).length > 0);
+  }
+  for (const script of scripts) {
+    await eventually(
+      () => page.answeredElsewhere.get(script) === 3,
+      `${script} answers nobody`,
+    );
+  }
+  for (const conn of conns) conn.close();
+  await page.until(
+    "they have left",
+    (update) => names(update).every((all) => all === "+0"),
+  );
+});
+
 test("more idle clients than there are descriptors are refused", async () => {
   await using server = await watch(
     ONE,
@@ -830,6 +955,101 @@ test("a scene that is broken off is over at once", async () => {
   page.command({ type: "connect", client: "A" });
   await page.until("it is over", ({ scene }) => !scene);
   await eventually(() => equal(hand.present(), [1, 0]), "A has not connected");
+});
+
+/** The recording in a page that was saved, and its messages. */
+async function recordingIn(html: string) {
+  const [, json] = /id="recording">(.*?)<\/script>/.exec(html)!;
+  const recording: Recording = JSON.parse(json);
+  const bytes = Uint8Array.fromBase64(recording.messages);
+  const stream = new Blob([bytes]).stream()
+    .pipeThrough(new DecompressionStream("gzip"));
+  const lines = (await new Response(stream).text()).split("\n");
+  const messages: (RecordedUpdate | { type: "sceneResult" })[] = lines
+    .map((line) => JSON.parse(line));
+  const updates = messages.filter((message) => message.type === "update");
+  return { ...recording, messages, updates };
+}
+
+test("--record plays a programme, and saves it as one file", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const file = `${folder}/run.html`;
+    const args = ["--only", "blocking,epoll", "--beat", "0.1"];
+    await using server = run("watch.ts", [...args, "--record", file]);
+    assertEquals((await server.status).code, 0, server.output());
+    assertMatch(server.output(), /recorded .*run.html: \d+ kB\n$/);
+    const html = await Deno.readTextFile(file);
+    assert(!/(src|href)="(?!data:|\/recording)/.test(html), "it needs others");
+    const { hello, chapters, sources, messages, updates } = await recordingIn(
+      html,
+    );
+    assertEquals(
+      hello.models.map(({ script }) => script),
+      ["blocking.ts", "epoll.ts"],
+    );
+    assertEquals(
+      chapters.map(({ name, only }) => [name.en, only?.length]),
+      [
+        ["the scene", undefined],
+        ["500 idle", undefined],
+        ["as fast as they can", undefined],
+        ["the scene, slowly", 2],
+      ],
+    );
+    for (const [script, source] of Object.entries(sources)) {
+      assertEquals(source, await Deno.readTextFile(new URL(script, root)));
+    }
+    const results = messages.filter(({ type }) => type === "sceneResult");
+    assertEquals(results.length, 2);
+    const epoll = updates.map(({ models }) => models["epoll.ts"]);
+    assert(epoll.some(({ idle }) => idle?.connected === 500), "nobody idle");
+    assert(epoll.some(({ metrics }) => metrics?.cpu), "nothing measured");
+    assert(epoll.some(({ positions }) => positions?.[0]?.kind === "in"));
+    const calls = epoll.flatMap(({ calls = [] }) => calls);
+    assert(calls.some((call) => `${call}`.includes("epoll_wait(")));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+test("--record says in one line that it cannot write there", async () => {
+  await using server = run("watch.ts", [...ONE, "--record", "/proc/run.html"]);
+  assertEquals((await server.status).code, 1);
+  assertMatch(
+    server.output(),
+    /^watch.ts: cannot write \/proc\/run.html: .*\n$/,
+  );
+});
+
+test("what was to be seen can be saved while it goes on", async () => {
+  await using server = await watch(ONE);
+  const { port } = server;
+  using page = new Page(server);
+  await page.open();
+  page.command({ type: "connect", client: "A" });
+  await page.until(
+    "A is connected",
+    ({ models }) => models["select.ts"].clients.A.status === "connected",
+  );
+  const response = await fetch(`http://127.0.0.1:${port}/recording`);
+  assertMatch(
+    response.headers.get("content-disposition")!,
+    /^attachment; filename="watch-[\d-]+\.html"$/,
+  );
+  const { hello, updates, recorded, machine } = await recordingIn(
+    await response.text(),
+  );
+  assertEquals(hello.session, page.hello!.session);
+  assertMatch(machine, /^Deno \d.* linux \d.*, \d+ CPUs?$/);
+  assert(Math.abs(recorded - Date.now()) < 60_000);
+  const changes = updates.map(({ models }) => models["select.ts"]);
+  assertEquals(
+    changes.map(({ status }) => status).filter((status) => status).at(-1),
+    "running",
+  );
+  assertEquals(changes.at(-1)!.port, undefined); // as before
+  assert(changes.some(({ clients }) => clients?.A.status === "connected"));
 });
 
 // In a configuration of its own, for the driver of the browser is large.

@@ -13,6 +13,8 @@ export interface Model {
   canteen: Words;
   /** Whether `all` includes the model. */
   shownByDefault: boolean;
+  /** The command of another client; `$PORT` stands for the port. */
+  joinCommand?: string;
   /** What a client sends. */
   message: string;
   /** Whether the script makes the system calls itself, and not Deno. */
@@ -130,6 +132,7 @@ export const models: Model[] = [
       zh: "你留下名字：饭好了她就叫你，而且只叫你",
     },
     shownByDefault: false,
+    joinCommand: "curl -i http://127.0.0.1:$PORT/",
     message: "GET / HTTP/1.1\r\nHost: canteen\r\n\r\n",
     makesOwnCalls: true,
   },

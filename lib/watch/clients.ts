@@ -1,5 +1,5 @@
 /** Real clients: A and B, and idle ones that only connect. */
-import { printable } from "../output.ts";
+import { printable, reason as reasonOf } from "../output.ts";
 import { now, pause } from "../time.ts";
 import type {
   ClientId,
@@ -15,9 +15,10 @@ const CONNECT_TIMEOUT = 4000;
 /** So many idle clients connect at once. */
 const CONNECT_AT_ONCE = 20;
 
-/** Text that came from a server, as one short line. */
+/** Text that came from a server, as one short line; of HTTP only the body. */
 function brief(text: string): string {
-  return printable(text.trim()).slice(0, 120);
+  const body = /^HTTP\/.*?\r\n\r\n(.*)$/s.exec(text)?.[1];
+  return printable((body || text).trim()).slice(0, 120);
 }
 
 /**
@@ -76,6 +77,11 @@ export class DemoClient {
     return this.status !== "away" && this.status !== "ended";
   }
 
+  /** For how long it has done what it does, in ms. */
+  get waiting(): number {
+    return now() - this.#since;
+  }
+
   /** Connects; resolves when that has been done, or has failed. */
   async connect(port: number): Promise<void> {
     if (this.present) return;
@@ -88,7 +94,7 @@ export class DemoClient {
     try {
       conn = await connect(port, signal);
     } catch (error) {
-      if (!signal.aborted) this.#end((error as Error).message);
+      if (!signal.aborted) this.#end(reasonOf(error));
       return;
     }
     if (signal.aborted) {
@@ -181,9 +187,15 @@ export class DemoClient {
 
   async #read(conn: Deno.TcpConn, signal: AbortSignal) {
     let reason = "it hung up";
+    let texts = 0;
+    let last = "";
+    let lastTime = 0;
     try {
       for await (const text of received(conn, 16384)) {
         if (signal.aborted) return;
+        texts++;
+        last = text;
+        lastTime = now();
         if (this.status === "waiting") {
           this.waited = now() - this.#since;
           this.#become("answered");
@@ -194,8 +206,10 @@ export class DemoClient {
         this.#question = null;
       }
     } catch (error) {
-      reason = (error as Error).message;
+      reason = reasonOf(error);
     }
+    // A client that asks at once gets the reason as if it were an answer.
+    if (texts === 1 && now() - lastTime < LATE) reason = last;
     if (!signal.aborted) this.#end(reason);
   }
 
@@ -291,7 +305,7 @@ export class IdleClients {
     } catch (error) {
       this.reason ??= signal.aborted
         ? "the kernel’s queue of connections is full"
-        : brief((error as Error).message);
+        : brief(reasonOf(error));
     }
   }
 
@@ -301,7 +315,8 @@ export class IdleClients {
       for await (const text of received(conn, 256)) last = text;
     } catch { /* it has ended all the same */ }
     if (!this.#conns.has(conn)) return; // it was closed on this side
-    if (last) this.reason = brief(last);
+    // Where enough have stayed, those who left are not missed.
+    if (last && this.#conns.size <= this.wanted) this.reason = brief(last);
     this.#close(conn);
   }
 

@@ -18,7 +18,8 @@ export function isFromOwnPage(request: Request, port: number): boolean {
   const host = request.headers.get("host") ?? "";
   const origin = request.headers.get("origin");
   if (!hosts.includes(host)) return false;
-  if (origin !== null) return origin === `http://${host}`;
+  // Behind a tunnel that ends TLS, Host is ours, and Origin too but for https.
+  if (origin !== null) return /^https?:\/\/(.*)$/.exec(origin)?.[1] === host;
   return !isWebSocket(request); // a browser gives each WebSocket its origin
 }
 
@@ -53,6 +54,17 @@ function fileOf(pathname: string, scripts: string[]): string | undefined {
   return script && `../../${script}`;
 }
 
+/** The text of a part of the page, or of a script, by its path there. */
+export async function readPart(
+  pathname: string,
+  scripts: string[] = [],
+): Promise<string> {
+  const file = fileOf(pathname, scripts);
+  const body = file && await read(file);
+  if (!body) throw new Error(`${pathname} is not there`);
+  return await new Response(body).text();
+}
+
 /** A file beside this one, which may have come from a URL; null without one. */
 async function read(file: string) {
   try {
@@ -63,19 +75,23 @@ async function read(file: string) {
   return null;
 }
 
-/** A response that no other site can frame, read or take for something else. */
+/**
+ * A response that no other site can frame, read or take for something else; with
+ * a name, the browser saves it as a file.
+ */
 export function respond(
   status: number,
   body: string | ReadableStream<Uint8Array<ArrayBuffer>>,
   host: string,
   type = "text/plain",
+  saveAs?: string,
 ): Response {
   const policy = [
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
     "img-src 'self' data:",
-    `connect-src 'self'${status === 200 ? ` ws://${host}` : ""}`,
+    `connect-src 'self'${status === 200 ? ` ws://${host} wss://${host}` : ""}`,
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
@@ -92,6 +108,9 @@ export function respond(
       "referrer-policy": "no-referrer",
       "cache-control": "no-store",
       ...status === 405 ? { "allow": "GET, HEAD" } : {},
+      ...saveAs
+        ? { "content-disposition": `attachment; filename="${saveAs}"` }
+        : {},
     },
   });
 }

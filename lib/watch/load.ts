@@ -112,14 +112,33 @@ export class Load {
 
   /** What an answer costs, as far as that is known by now. */
   metrics(): Metrics {
+    const { makesOwnCalls } = this.model;
+    const isUnanswered = this.#waitsInVain();
+    if (isUnanswered) {
+      return {
+        makesOwnCalls,
+        isUnanswered,
+        calls: null,
+        cpu: null,
+        answers: 0,
+      };
+    }
     const traced = this.#window.growth();
     const untraced = this.#untraced.costs();
     return {
-      makesOwnCalls: this.model.makesOwnCalls,
+      makesOwnCalls,
+      isUnanswered,
       calls: traced.answers ? traced.cost / traced.answers : null,
       cpu: untraced.answers ? untraced.cost * 1000 / untraced.answers : null,
       answers: untraced.answers,
     };
+  }
+
+  /** Whether A has got no answer yet, or none for a long time. */
+  #waitsInVain(): boolean {
+    const { status, waiting } = this.client;
+    if (status !== "waiting") return false;
+    return this.#answers === 0 || waiting > WINDOW;
   }
 
   stop() {

@@ -37,6 +37,8 @@ export interface Hello {
     canteen: Words;
     /** Whether each client has a thread of its own. */
     threadPerClient: boolean;
+    /** The command of a client; `$PORT` stands for the port. */
+    joinCommand: string;
     /** Whether its answers are typed into its terminal. */
     typesAnswers: boolean;
   }[];
@@ -76,6 +78,8 @@ export interface ModelUpdate {
   clientSpans: ClientSpan[];
   /** `reason`: why there are fewer than wanted. */
   idle: { connected: number; reason?: string };
+  /** Its clients that are not of watch.ts. */
+  elsewhere: ElsewhereUpdate;
   /** Whether it waits for an answer to be typed. */
   awaitsAnswer: boolean;
   /** Only under load. */
@@ -83,6 +87,14 @@ export interface ModelUpdate {
   /** Only of a script whose code a page shows; `calls` are its last calls. */
   positions?: SourcePosition[];
   calls?: string[];
+}
+
+/** Clients from elsewhere. */
+export interface ElsewhereUpdate {
+  /** Some have a name: when each was accepted, and answered since the last update. */
+  clients: { name: string; since: number; answers: number[] }[];
+  /** How many have none. */
+  more: number;
 }
 
 /** A span of a thread's time, with the client that its call is about. */
@@ -128,6 +140,11 @@ export interface Metrics {
   calls: number | null;
   /** CPU time in µs for each answer of a server without a trace, or null. */
   cpu: number | null;
+  /**
+   * Whether A waits in vain for an answer of the server that is shown. Nothing is
+   * known then: what the other one costs, which has no such clients, is no price.
+   */
+  isUnanswered: boolean;
   /** How many answers that server has given in the last seconds. */
   answers: number;
 }
@@ -157,4 +174,42 @@ export interface SceneResult {
 export interface CommandError {
   type: "error";
   error: string;
+}
+
+/** An update as it is recorded: without what has not changed. */
+export interface RecordedUpdate extends Omit<Update, "models"> {
+  models: Record<string, RecordedModel>;
+}
+
+/** What is new of one model; `null` stands for what is not there any more. */
+export type RecordedModel =
+  & Pick<ModelUpdate, "threads">
+  & { [K in Exclude<keyof ModelUpdate, "calls">]?: ModelUpdate[K] | null }
+  & {
+    /** A number stands for a call of the message before, by its index. */
+    calls?: (string | number)[];
+  };
+
+/** From that time on, a recording shows something new. */
+export interface Chapter {
+  time: number;
+  name: Words;
+  /** The scripts that are shown; without them, all. */
+  only?: string[];
+  /** How many clients are idle from then on, if that is what is new. */
+  idle?: number;
+}
+
+/** What a recorded page has instead of a server. */
+export interface Recording {
+  hello: Hello;
+  /** When it was recorded, in ms since 1970. */
+  recorded: number;
+  /** On what: `Deno 2.9.6, Linux 6.1 x86_64, 2 CPUs`. */
+  machine: string;
+  chapters: Chapter[];
+  /** The source of each script. */
+  sources: Record<string, string>;
+  /** Recorded updates and results of scenes: lines of JSON, gzip, base64. */
+  messages: string;
 }

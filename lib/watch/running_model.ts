@@ -113,6 +113,20 @@ export class RunningModel {
     this.#resizing--;
   }
 
+  /** Whether no more idle clients come or leave: it has so many, or cannot. */
+  hasIdle(count: number): boolean {
+    if (this.status !== "running") return true;
+    const { connected, reason } = this.#idle;
+    return !this.#resizing && (connected === count || reason !== undefined);
+  }
+
+  /** Whether it is known what an answer costs. */
+  isMeasured(): boolean {
+    if (!this.#load) return true; // A could not stay
+    const { cpu, isUnanswered } = this.#load.metrics();
+    return cpu !== null || isUnanswered;
+  }
+
   /** Client A asks without pause, until `stopLoad`. */
   async startLoad() {
     if (this.#load || this.status !== "running") return;
@@ -136,8 +150,8 @@ export class RunningModel {
 
   // ------------------------------------------------------------- for the pages
 
-  /** What is new since the last time; of an `open` one, also its last calls. */
-  update(time: number, open: boolean): ModelUpdate {
+  /** What is new since the last time. */
+  update(time: number): ModelUpdate {
     const { epoch } = this.settings;
     const { A, B } = this.clients;
     const trace = this.#trace;
@@ -150,17 +164,16 @@ export class RunningModel {
       clients: { A: A.state(epoch), B: B.state(epoch) },
       clientSpans: [...A.takeSpans(epoch), ...B.takeSpans(epoch)],
       idle: { connected: this.#idle.connected, reason: this.#idle.reason },
+      elsewhere: trace.takeElsewhere(time),
       awaitsAnswer: trace.awaitsAnswer,
       metrics: this.#load?.metrics(),
+      positions: running ? trace.positions(time) : [],
+      calls: trace.lastCalls(),
     };
     if (!running) {
       for (const thread of update.threads) thread.current = undefined;
     }
     if (update.metrics && this.#resizing) update.metrics.calls = null;
-    if (open) {
-      update.positions = running ? trace.positions(time) : [];
-      update.calls = trace.lastCalls();
-    }
     return update;
   }
 }

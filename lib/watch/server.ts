@@ -2,8 +2,16 @@
 import { type Model, models as knownModels } from "../models/models.ts";
 import { now, pause } from "../time.ts";
 import { parseCommand } from "./parse_command.ts";
-import { isFromOwnPage, isWebSocket, respond, serveFile } from "./files.ts";
+import {
+  isFromOwnPage,
+  isWebSocket,
+  readPart,
+  respond,
+  serveFile,
+} from "./files.ts";
 import type { ClientId, Command, Hello, Message, Update } from "./messages.ts";
+import { recordedPage } from "./recorded_page.ts";
+import { Recorder } from "./recorder.ts";
 import { RunningModel, type WatchSettings } from "./running_model.ts";
 import { playScene } from "./play_scene.ts";
 
@@ -20,6 +28,16 @@ const RESERVED_DESCRIPTORS = 200;
 /** A page that has not read so many bytes gets no more for now. */
 const MOST_BUFFERED = 1 << 20;
 
+/** How one is a client of most models. */
+const JOIN_COMMAND = "deno run -A client.ts --port $PORT";
+
+/** What a recording calls its parts. */
+const CHAPTERS = {
+  scene: { en: "the scene", zh: "一幕" },
+  slowScene: { en: "the scene, slowly", zh: "慢慢演一遍" },
+  load: { en: "as fast as they can", zh: "全速提问" },
+};
+
 /** A page that is open. */
 interface Page {
   socket: WebSocket;
@@ -32,6 +50,7 @@ export class WatchServer {
   readonly models: RunningModel[];
   #settings: WatchSettings;
   #pages = new Set<Page>();
+  #recorder = new Recorder();
   #session = crypto.randomUUID();
   #updating: ReturnType<typeof setInterval> | undefined;
   #descriptors = descriptorLimit();
@@ -43,7 +62,7 @@ export class WatchServer {
   #scene: AbortController | null = null;
 
   /** Starts all models. `beat`: seconds from one event of the scene to the next. */
-  constructor(models: Model[], beat: number) {
+  constructor(models: Model[], readonly beat: number) {
     this.#settings = { epoch: now(), beat, autoAnswer: true };
     this.models = models.map((model) =>
       new RunningModel(model, this.#settings)
@@ -70,6 +89,10 @@ export class WatchServer {
     if (request.method !== "GET" && request.method !== "HEAD") {
       return respond(405, "GET or HEAD\n", host);
     }
+    if (pathname === "/recording" && !isWebSocket(request)) {
+      const file = `watch-${new Date().toISOString().slice(0, 10)}.html`;
+      return respond(200, await this.recording(), host, "text/html", file);
+    }
     if (!isWebSocket(request)) {
       return await serveFile(pathname, this.#scripts(), host);
     }
@@ -93,7 +116,7 @@ export class WatchServer {
     socket.addEventListener("open", () => {
       send(page, this.#hello());
       this.#pages.add(page);
-      this.#updating ??= setInterval(() => this.#update(), UPDATE_INTERVAL);
+      this.startUpdating();
     });
     socket.addEventListener("message", ({ data }) => {
       const command = parseCommand(data, this.#scripts());
@@ -107,10 +130,15 @@ export class WatchServer {
       if (this.#pages.size > 0) return;
       clearInterval(this.#updating);
       this.#updating = undefined;
-      this.#stopLoad(); // nobody looks: let the machine rest
+      this.stopLoad(); // nobody looks: let the machine rest
     });
     socket.addEventListener("error", () => {}); // it closes after that
     return response;
+  }
+
+  /** Takes what is new from the models, again and again, and records it. */
+  startUpdating() {
+    this.#updating ??= setInterval(() => this.#update(), UPDATE_INTERVAL);
   }
 
   #hello(): Hello {
@@ -123,6 +151,7 @@ export class WatchServer {
         name: model.name,
         canteen: model.canteen,
         threadPerClient: model.threadPerClient ?? false,
+        joinCommand: model.joinCommand ?? JOIN_COMMAND,
         typesAnswers: model.typedAnswer !== undefined,
       })),
       defaultAnswer: typed?.typedAnswer ?? "",
@@ -135,24 +164,43 @@ export class WatchServer {
 
   #update() {
     const time = now();
-    const open = new Set([...this.#pages].map(({ script }) => script));
     const models: Update["models"] = {};
     for (const running of this.models) {
-      const { script } = running.model;
-      models[script] = running.update(time, open.has(script));
+      models[running.model.script] = running.update(time);
     }
-    this.#broadcast({
+    const update: Update = {
       type: "update",
       time: time - this.#settings.epoch,
       models,
       idle: {
         wanted: this.#idle,
-        most: this.#mostIdle(),
+        most: this.mostIdle(),
         descriptors: this.#descriptors,
       },
       load: this.#load !== null,
       autoAnswer: this.#settings.autoAnswer,
       scene: this.#scene !== null,
+    };
+    this.#recorder.add(update);
+    for (const page of this.#pages) send(page, forPage(update, page));
+  }
+
+  // ---------------------------------------------------------------- recording
+
+  /** The last minutes, as a page that needs no server. */
+  async recording(): Promise<string> {
+    const scripts = this.#scripts();
+    const sources = await Promise.all(
+      scripts.map((script) => readPart(`/source/${script}`, scripts)),
+    );
+    return await recordedPage({
+      hello: this.#hello(),
+      recorded: Date.now(),
+      machine: machine(),
+      sources: Object.fromEntries(
+        scripts.map((script, index) => [script, sources[index]]),
+      ),
+      ...await this.#recorder.take(),
     });
   }
 
@@ -169,13 +217,13 @@ export class WatchServer {
         this.#leave(command.client);
         return;
       case "scene":
-        this.#playScene();
+        this.playScene();
         return;
       case "idle":
-        return this.#resizeIdle(this.#idle + command.by);
+        return this.resizeIdle(this.#idle + command.by);
       case "load":
-        if (command.on) this.#startLoad();
-        else this.#stopLoad();
+        if (command.on) this.startLoad();
+        else this.stopLoad();
         return;
       case "autoAnswer":
         this.#settings.autoAnswer = command.on;
@@ -213,13 +261,19 @@ export class WatchServer {
     const models = this.#running().filter(({ clients }) =>
       !clients[id].present
     );
-    if (models.length === 0) return `${id} is connected already`;
+    const asks = id === "A" && this.#load !== null;
+    if (models.length === 0) {
+      return asks
+        ? "A asks without pause already"
+        : `${id} is connected already`;
+    }
     for (const { clients, port } of models) clients[id].connect(port);
-    if (id === "A" && this.#load) models.forEach((model) => model.startLoad());
+    if (asks) models.forEach((model) => model.startLoad());
   }
 
   #ask(id: ClientId): string | undefined {
     this.#abortScene();
+    if (id === "A" && this.#load) return "A asks without pause already";
     if (!this.#running().some(({ clients }) => clients[id].present)) {
       return `${id} is not connected`;
     }
@@ -229,22 +283,26 @@ export class WatchServer {
 
   #leave(id: ClientId) {
     this.#abortScene();
-    if (id === "A") this.#stopLoad();
+    if (id === "A") this.stopLoad();
     for (const { clients } of this.models) clients[id].leave();
   }
 
-  async #playScene() {
+  /** Plays the scene, so many times as slowly; resolves when it is over. */
+  async playScene(slowness = 1, only?: string[]) {
     this.#abortScene();
-    this.#stopLoad();
+    this.stopLoad();
+    const name = slowness > 1 ? CHAPTERS.slowScene : CHAPTERS.scene;
+    this.#recorder.addChapter({ name, only });
     const scene = new AbortController();
     this.#scene = scene;
     const result = await playScene(
       this.#running(),
-      this.#settings,
+      { ...this.#settings, beat: this.#settings.beat * slowness },
       scene.signal,
     );
     if (scene.signal.aborted) return;
     this.#scene = null;
+    this.#recorder.addResult(result);
     this.#broadcast(result);
   }
 
@@ -256,14 +314,15 @@ export class WatchServer {
   // ------------------------------------------------------------- idle clients
 
   /** How many idle clients each model can have: each has a descriptor here. */
-  #mostIdle(): number {
+  mostIdle(): number {
     const servers = 2 * this.models.length; // under load, each has a second one
     const each = (this.#descriptors - RESERVED_DESCRIPTORS) / servers;
     return Math.max(0, Math.floor(each / IDLE_STEP) * IDLE_STEP);
   }
 
-  #resizeIdle(count: number): string | undefined {
-    const most = this.#mostIdle();
+  /** Has so many idle clients at each model; returns why not, if it cannot. */
+  resizeIdle(count: number): string | undefined {
+    const most = this.mostIdle();
     if (count < 0) return "nobody is idle";
     if (count > most) {
       return `${most} idle clients at every model is where it ends: ` +
@@ -272,6 +331,10 @@ export class WatchServer {
     this.#idle = count;
     this.#resizing.abort();
     this.#resizing = new AbortController();
+    if (count > 0) {
+      const name = { en: `${count} idle`, zh: `${count} 个空闲` };
+      this.#recorder.addChapter({ name, idle: count });
+    }
     this.#resizeAll(count, this.#resizing.signal);
   }
 
@@ -287,9 +350,11 @@ export class WatchServer {
 
   // --------------------------------------------------------------------- load
 
-  #startLoad() {
+  /** Has A ask every model without pause. */
+  startLoad() {
     if (this.#load) return;
     this.#abortScene();
+    this.#recorder.addChapter({ name: CHAPTERS.load });
     this.#load = new AbortController();
     for (const model of this.models) model.startLoad();
     this.#measureAll(this.#load.signal);
@@ -309,11 +374,21 @@ export class WatchServer {
     }
   }
 
-  #stopLoad() {
+  /** Ends the load, if there is one. */
+  stopLoad() {
     this.#load?.abort();
     this.#load = null;
     for (const model of this.models) model.stopLoad();
   }
+}
+
+/** An update with the calls of the open script, and of no other.  */
+function forPage(update: Update, { script }: Page): Update {
+  const models = Object.entries(update.models).map(([name, model]) => {
+    const { positions: _, calls: __, ...rest } = model;
+    return [name, name === script ? model : rest];
+  });
+  return { ...update, models: Object.fromEntries(models) };
 }
 
 function send({ socket }: Page, message: Message) {
@@ -330,4 +405,12 @@ function descriptorLimit(): number {
   } catch {
     return 1024;
   }
+}
+
+/** What this machine is, without its name. */
+function machine(): string {
+  const { os, arch } = Deno.build;
+  const cpus = navigator.hardwareConcurrency;
+  return `Deno ${Deno.version.deno}, ${os} ${Deno.osRelease()} ${arch}, ` +
+    `${cpus} ${cpus === 1 ? "CPU" : "CPUs"}`;
 }

@@ -9,10 +9,12 @@ import { printable } from "../output.ts";
 import { formatMs } from "../time.ts";
 import type { TraceEvent } from "../trace.ts";
 import { SpanAggregator } from "./aggregate.ts";
+import { ElsewhereClients } from "./elsewhere.ts";
 import {
   CLIENT_IDS,
   type ClientId,
   type ClientRole,
+  type ElsewhereUpdate,
   type ModelUpdate,
   type SourcePosition,
   type Span,
@@ -40,6 +42,7 @@ export class TraceFollower {
   awaitsAnswer = false;
   #timeline: Timeline;
   #aggregators = new Map<string, SpanAggregator>(); // by thread
+  #elsewhere = new ElsewhereClients();
   #clients = new Map<number, Client>(); // by index, also some that have left
   #lastEvents: TraceEvent[] = [];
   #promisedSources = new Map<string, string>(); // of calls that are not resolved
@@ -71,6 +74,7 @@ export class TraceFollower {
         if (span.state === "resolved") span.source = source;
       }
     }
+    this.#elsewhere.add(event, this.#timeline.clients);
     this.#addSpans(name, spans);
     this.#rememberLine(event);
     if (thread.ended) {
@@ -162,6 +166,16 @@ export class TraceFollower {
     return threads;
   }
 
+  /** The clients that are not of watch.ts, and what is new of them. */
+  takeElsewhere(time: number): ElsewhereUpdate {
+    return this.#elsewhere.take(
+      this.#timeline.clients.values(),
+      ({ port }) => port ? this.roleOf(port) : "other",
+      this.epoch,
+      time,
+    );
+  }
+
   /** The spans of clients that have left were taken. */
   #forgetClients() {
     const connected = this.#timeline.clients;
@@ -196,7 +210,9 @@ export class TraceFollower {
   }
 
   #format(event: TraceEvent): string {
-    const { time, call, phase, args, source, outcome = "", error } = event;
+    const { time, call, phase, source, error } = event;
+    const args = brief(event.args);
+    const outcome = brief(event.outcome ?? "");
     const seconds = ((time - this.epoch) / 1000).toFixed(6).padStart(11);
     const line = `${source ? lineOf(source) : ""}`.padStart(4);
     const role = event.thread ? `${this.#roleOfThread(event.thread)}: ` : "";
@@ -250,6 +266,12 @@ function promiseKey({ thread = "", call, args }: TraceEvent): string {
 /** The descriptor in `3, 13 bytes "is it ready?\n"`. */
 function firstArg(args: string): string {
   return args.split(", ")[0];
+}
+
+/** As much of a text as fits a line: poll may have a thousand descriptors. */
+function brief(text: string): string {
+  if (text.length <= MOST_CHARACTERS) return text;
+  return `${text.slice(0, MOST_CHARACTERS)}…`;
 }
 
 /** Text from a trace, in which there may be what strangers have sent. */

@@ -12,19 +12,10 @@ import { models } from "../../lib/models/models.ts";
 import { STATES } from "../../lib/models/states.js";
 import { pause } from "../../lib/time.ts";
 import { launchBrowser, startWatch } from "./browser.ts";
+import { executablePath } from "./executable.ts";
 
 const root = new URL("../..", import.meta.url);
-const USUAL_PATHS = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
-const executablePath = Deno.env.get("CHROMIUM") ?? USUAL_PATHS.find(isFile);
 const TIMEOUT = 15_000; // ms
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
 
 /** The text of a model's state or of one of its clients; empty without one. */
 function text(page: Page, script: string, selector: string): Promise<string> {
@@ -149,6 +140,50 @@ function slowMotion(page: Page): Promise<{ behind: number; speed: number }> {
       speed: (time.view.cursor - from) / passed,
     };
   });
+}
+
+/** A tunnel as that of Codespaces: it ends TLS, and rewrites Host and Origin. */
+async function tunnel(port: number, takesSockets: boolean) {
+  const dir = await Deno.makeTempDir();
+  const { success } = await new Deno.Command("openssl", {
+    args: "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
+      .split(" ").concat("-keyout", `${dir}/key`, "-out", `${dir}/cert`),
+    stderr: "null",
+  }).output();
+  assert(success, "openssl");
+  const local = `localhost:${port}`;
+  const server = Deno.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    key: await Deno.readTextFile(`${dir}/key`),
+    cert: await Deno.readTextFile(`${dir}/cert`),
+    onListen() {},
+  }, (request) => {
+    const { pathname } = new URL(request.url);
+    if (pathname !== "/live") {
+      return fetch(`http://${local}${pathname}`);
+    }
+    if (!takesSockets) return new Response("no sockets", { status: 502 });
+    const { socket, response } = Deno.upgradeWebSocket(request);
+    const headers = { origin: `http://${local}` };
+    const inner: WebSocket = Reflect.construct(WebSocket, [
+      `ws://${local}/live`,
+      { headers },
+    ]);
+    inner.addEventListener("message", ({ data }) => {
+      if (socket.readyState === WebSocket.OPEN) socket.send(data);
+    });
+    socket.addEventListener("message", ({ data }) => inner.send(data));
+    socket.addEventListener("close", () => inner.close());
+    return response;
+  });
+  return {
+    url: `https://127.0.0.1:${server.addr.port}/`,
+    async stop() {
+      await server.shutdown();
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
 }
 
 Deno.test({
@@ -432,6 +467,60 @@ Deno.test({
       await press(page, "Large type");
     });
 
+    await test.step("a link is a view, and the page keeps it", async () => {
+      const shown = () =>
+        page.$$eval(
+          ".model:not([hidden])",
+          (models) => models.map((model) => model.getAttribute("aria-label")),
+        );
+      const address = `http://127.0.0.1:${server.port}/`;
+      assertEquals(page.url().split("#")[1] ?? "", "");
+      await page.goto(`${address}#only=epoll,select,nothing&idle=100`);
+      await until(page, "epoll.ts", ".idle", /^100 idle$/);
+      assertEquals(await shown(), ["select.ts", "epoll.ts"]);
+      await page.waitForFunction(() =>
+        location.hash === "#only=select,epoll&idle=100"
+      );
+      await press(page, "−100 idle");
+      await page.waitForFunction(() => location.hash === "#only=select,epoll");
+      await page.evaluate(() => location.hash = "only=async&load");
+      await until(page, "async.ts", A, /^A asks without pause$/);
+      assertEquals(await shown(), ["async.ts"]);
+      await press(page, "as fast as they can");
+      await page.waitForFunction(() => location.hash === "#only=async");
+      await page.click("summary");
+      await page.click('#lanes input[name="select.ts"]');
+      await page.waitForFunction(() => location.hash === "#only=select,async");
+      await page.evaluate(() => location.hash = "");
+      await page.waitForFunction(() =>
+        document.querySelectorAll(".model:not([hidden])").length === 6
+      );
+      await press(page, "A leave");
+    });
+
+    await test.step("a client from elsewhere has a lane", async () => {
+      const button = await page.waitForSelector(
+        '[aria-label="select.ts"] .join:not([hidden])',
+      );
+      const name = await button!.evaluate((found) => found.ariaLabel ?? "");
+      const [, port] = /^Copy: deno run -A client\.ts --port (\d+)$/.exec(
+        name,
+      )!;
+      await button!.click();
+      await page.waitForFunction(() =>
+        document.querySelector("#notice")?.textContent?.includes("client.ts")
+      );
+      const C = '[data-elsewhere="C"]';
+      {
+        using conn = await Deno.connect({ port: Number(port) });
+        await until(page, "select.ts", C, /^C connected/);
+        await conn.write(new TextEncoder().encode("hi\n"));
+        await until(page, "select.ts", C, /^C answered/);
+      }
+      await until(page, "select.ts", C, /^C has left/);
+      await page.waitForSelector('[aria-label="select.ts"] canvas.lanes');
+    });
+
     await test.step("every button has a name", async () => {
       const nameless = await page.$$eval(
         "button, input",
@@ -517,6 +606,36 @@ Deno.test({
         if (width === 1920) assert(!wrapped, "a line wraps, with room for it");
         await page.keyboard.press("Escape");
       }
+    });
+
+    await test.step("behind a tunnel that ends TLS", async () => {
+      const session = await page.createCDPSession();
+      await session.send("Security.setIgnoreCertificateErrors", {
+        ignore: true,
+      });
+      const { port } = server;
+      let away = await tunnel(port, true);
+      await page.goto(away.url);
+      await until(page, "select.ts", STATE, /^asleep in select/);
+      await press(page, "A connect");
+      await until(page, "select.ts", A, /^A connected$/);
+      await press(page, "A leave");
+      await until(page, "select.ts", A, /^A not here$/);
+      await page.goto("about:blank");
+      await away.stop();
+
+      assertEquals(errors, []);
+      away = await tunnel(port, false);
+      await page.goto(away.url);
+      await page.waitForFunction(() =>
+        document.querySelector("#notice")?.textContent?.startsWith(
+          `Cannot open wss://${location.host}/live,`,
+        )
+      );
+      await page.goto(`http://127.0.0.1:${port}/`);
+      await away.stop();
+      await until(page, "select.ts", STATE, /^asleep in select/);
+      errors.splice(0); // of the socket that could not be opened
     });
 
     await test.step("idle clients come and go; what an answer costs", async () => {

@@ -6,6 +6,7 @@ import { byId, setText } from "./dom.js";
 import { showKeys, showLegend } from "./legend.js";
 import { fitPanels, panels } from "./panels.js";
 import { showPrediction, showVerdict } from "./predict.js";
+import { translateRecording } from "./recording.js";
 import { applySettings, settings } from "./settings.js";
 import { TEXTS } from "./text.js";
 
@@ -38,4 +39,5 @@ export function applyLanguage() {
   showPrediction();
   showVerdict();
   translateCode();
+  translateRecording();
 }

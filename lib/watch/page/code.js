@@ -4,6 +4,7 @@
 import { sendCommand } from "./connection.js";
 import { byId, element, setAttribute, setText } from "./dom.js";
 import { latest } from "./latest.js";
+import { recording } from "./recorded.js";
 import { settings } from "./settings.js";
 import { joinHint } from "./text.js";
 import { redraw } from "./time.js";
@@ -55,15 +56,21 @@ async function openCode(opened, openedButton) {
   translateCode();
   setText(calls, "");
   list.replaceChildren();
-  const response = await fetch(`/source/${opened.script}`);
-  if (!response.ok) return;
-  const source = await response.text();
-  if (model !== opened) return; // another one was opened meanwhile
+  const source = await readSource(opened.script);
+  // Perhaps another one was opened meanwhile.
+  if (source === undefined || model !== opened) return;
   rows = sourceRows(source);
   list.replaceChildren(...rows);
   list.scrollTop = 0;
   followedLine = -1;
   redraw();
+}
+
+/** @param {string} script */
+async function readSource(script) {
+  if (recording) return recording.sources[script];
+  const response = await fetch(`/source/${script}`);
+  return response.ok ? await response.text() : undefined;
 }
 
 /** Hides the code, if it is shown. */
@@ -101,7 +108,10 @@ export function translateCode() {
   const port = model && latest.update?.models[model.script]?.port;
   setText(byId("code-name"), model?.script ?? "");
   setText(byId("code-canteen"), model?.canteen[language] ?? "");
-  setText(byId("code-join"), port ? joinHint(port, language) : "");
+  setText(
+    byId("code-join"),
+    port && !recording ? joinHint(port, language) : "",
+  );
 }
 
 /** One row for each line; comments look softer.

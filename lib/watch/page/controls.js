@@ -87,7 +87,10 @@ function pressCommand(command) {
   clearNotice();
   if (!view.isLive) backToNow();
   sendCommand(command);
-  if (command.type === "ask") summarizeAnswers(command.client);
+  if (command.type !== "ask") return;
+  const { client } = command;
+  const isAsking = client === "A" && latest.update?.load;
+  if (!isAsking) summarizeAnswers(client);
 }
 
 /** Presses the button that has the key as its shortcut.
@@ -101,8 +104,10 @@ function pressKey(event) {
   if (target.matches(usesKeys) && key !== "Escape") return;
   const shortcut = key === "=" ? "+" : key; // the same key without Shift
   if (event.repeat && !REPEATING_KEYS.includes(shortcut)) return;
+  const isLive = !document.body.classList.contains("recorded");
   const button = /** @type {HTMLElement | undefined} */ (
     [...document.querySelectorAll("[aria-keyshortcuts]")].find((found) =>
+      (isLive || !found.closest(".live-only")) &&
       found.getAttribute("aria-keyshortcuts")?.toLowerCase() ===
         shortcut.toLowerCase()
     )

@@ -441,7 +441,7 @@ function spanLabels(span, { from, to, language }) {
 
 /** Draws what a client did: thin while it is connected, thick while it waits.
  * @param {Surface} surface
- * @param {Iterable<ClientSpan>} spans
+ * @param {Iterable<Omit<ClientSpan, "client">>} spans
  * @param {number} middle of its lane, in CSS pixels from the top
  * @param {Viewport} viewport */
 export function drawClient({ context, width }, spans, middle, viewport) {

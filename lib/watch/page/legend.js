@@ -4,6 +4,7 @@
 import { STATES, WAIT } from "../../models/states.js";
 import { byId, element } from "./dom.js";
 import { HATCH } from "./draw.js";
+import { recording } from "./recorded.js";
 import { settings } from "./settings.js";
 import { INTRO, KEYS, TEXTS } from "./text.js";
 
@@ -38,7 +39,9 @@ export function showLegend() {
 /** Shows the keys in the chosen language. */
 export function showKeys() {
   byId("keys").replaceChildren(
-    ...KEYS.map(({ keys, action }) =>
+    ...KEYS.filter(({ isLive }) => !recording || !isLive).map((
+      { keys, action },
+    ) =>
       element(
         "span",
         { class: "key" },

@@ -52,9 +52,10 @@ export function summarizeAnswers(client) {
       );
     const answered = scriptsWith("answered").length;
     const waiting = scriptsWith("waiting");
-    if (!answered && !waiting.length) return;
-    const { language } = settings;
-    const text = describeAnswers({ client, answered, waiting }, language);
+    const refused = scriptsWith("ended");
+    if (!answered && !waiting.length && !refused.length) return;
+    const answers = { client, answered, waiting, refused };
+    const text = describeAnswers(answers, settings.language);
     showNotice(text, { isSummary: true });
     if (waiting.length && performance.now() < end) {
       summarizing = setTimeout(summarize, SUMMARY_INTERVAL);

@@ -12,9 +12,12 @@ import { showNotice } from "./notice.js";
 import { fitPanels, panels, replacePanels } from "./panels.js";
 import { startDrawing } from "./picture.js";
 import { hideVerdict, onSceneResult } from "./predict.js";
+import { recording } from "./recorded.js";
+import { playRecording } from "./recording.js";
+import { translateReason } from "./reasons.js";
 import { settings } from "./settings.js";
-import { translateError } from "./text.js";
 import { adjustClock, resetTime, view } from "./time.js";
+import { applyOnly, followLink, listenToLink } from "./view_link.js";
 
 /** @import { Hello, Message, Update } from "../messages.ts" */
 
@@ -33,7 +36,7 @@ function onMessage(message) {
       onSceneResult(message);
       break;
     case "error":
-      showNotice(translateError(message.error, settings.language));
+      showNotice(translateReason(message.error, settings.language));
   }
 }
 
@@ -50,6 +53,7 @@ function onHello(hello) {
   forgetCode();
   hideVerdict();
   replacePanels(hello);
+  applyOnly();
   forgetUpdates();
   resetTime();
   applyLanguage();
@@ -61,6 +65,7 @@ function onUpdate(update) {
   adjustClock(update.time);
   latest.update = update;
   rememberUpdate(update);
+  followLink(update);
   updates++;
   if (updates % 2 === 0) return; // nobody reads so fast
   for (const panel of panels.values()) panel.showControls(update);
@@ -71,5 +76,7 @@ function onUpdate(update) {
 
 listenToControls();
 applyTheme();
+listenToLink();
 startDrawing();
-connect(onMessage);
+if (recording) playRecording(recording, onMessage);
+else connect(onMessage);

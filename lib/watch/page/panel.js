@@ -15,7 +15,9 @@ import {
   drawThread,
   prepareCanvas,
 } from "./draw.js";
+import { Elsewhere } from "./elsewhere.js";
 import { listenToGestures } from "./gestures.js";
+import { JoinButton } from "./join.js";
 import { ModelHistory } from "./model_history.js";
 import { settings } from "./settings.js";
 import {
@@ -74,6 +76,7 @@ export class Panel {
       toggleCode(model, this.scriptButton);
     });
     this.name = element("span", { class: "name" });
+    this.join = new JoinButton(model.joinCommand);
     this.calls = element("span");
     this.cpu = element("span");
     this.curve = new CostCurve();
@@ -87,7 +90,7 @@ export class Panel {
     const title = element(
       "div",
       { class: "title" },
-      element("h2", {}, this.scriptButton),
+      element("h2", {}, this.scriptButton, this.join.button),
       this.name,
       this.metrics,
     );
@@ -116,6 +119,7 @@ export class Panel {
       B: element("span", { "data-client": "B" }),
     };
     this.idle = element("span", { class: "idle" });
+    this.elsewhere = new Elsewhere();
     this.restart = element("button", {
       type: "button",
       "data-text": "restart",
@@ -140,6 +144,8 @@ export class Panel {
       title,
       this.canvas,
       present,
+      this.elsewhere.canvas,
+      this.elsewhere.texts,
     );
     if (model.typesAnswers) {
       this.answerForm = new AnswerForm(script, defaultAnswer);
@@ -175,6 +181,7 @@ export class Panel {
     const size = { width: this.#width, height: this.#height };
     if (!size.width || !this.history.latest || !this.#isInSight) return;
     const surface = prepareCanvas(this.canvas, size);
+    this.elsewhere.draw(viewport);
     drawGuides(surface, viewport);
     const { rem } = viewport;
     /** @type {{ thread: ThreadId, height: number }[]} */
@@ -208,6 +215,7 @@ export class Panel {
     this.section.classList.toggle("awaits-answer", model.awaitsAnswer);
     this.restart.hidden = model.status !== "ended";
     this.answerForm?.show(model, update);
+    this.join.show(model.status === "running" ? model.port : 0);
   }
 
   /** Says in words what the model did at that time.
@@ -229,6 +237,7 @@ export class Panel {
       this.#showClient(client, time);
       this.#showClientThread(client, time);
     }
+    this.elsewhere.show(time);
     this.#showIdle(idle, wantedIdle);
     this.#showMetrics(metrics);
   }

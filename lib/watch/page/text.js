@@ -1,6 +1,7 @@
 /** What the page says, in English and in Chinese. */
 // @ts-check
 import { describeSpan, STATES } from "../../models/states.js";
+import { translateReason } from "./reasons.js";
 
 /**
  * @import { Language, State, Words } from "../../models/states.js"
@@ -43,6 +44,19 @@ export const TEXTS = {
   closer: { en: "Zoom in", zh: "放大" },
   farther: { en: "Zoom out", zh: "缩小" },
   time: { en: "Time", zh: "时间" },
+  save: { en: "Save as a page", zh: "存成网页" },
+  chapters: { en: "Parts of the recording", zh: "录像的各段" },
+  lanes: { en: "Models", zh: "模型" },
+  recordingOver: {
+    en: "The recording ends here. Play the scene starts it again.",
+    zh: "录像到此为止。点“演一遍”从头再放。",
+  },
+  aboutRecorded: {
+    en:
+      "This is a recording: what threads did comes from their traces, and the clients were real. Pause, zoom, slow motion and the code work as in the live page.",
+    zh:
+      "这是录像：线程在干什么，来自它们的 trace；客户端都是真的。暂停、缩放、慢放、看代码，都和实时页面一样。",
+  },
   language: { en: "中文", zh: "English" },
   theme: { en: "Light or dark", zh: "浅色或深色" },
   large: { en: "Large type", zh: "大字" },
@@ -122,23 +136,30 @@ export const INTRO = [
   },
 ];
 
-/** What each key does, for the foot of the page.
- * @type {{ keys: string, action: Words }[]} */
+/** What each key does, for the foot of the page; `isLive`: not in a recording.
+ * @type {{ keys: string, action: Words, isLive?: boolean }[]} */
 export const KEYS = [
   {
     keys: "1 2 3",
     action: { en: "A connect, ask, leave", zh: "A 连接、提问、离开" },
+    isLive: true,
   },
   {
     keys: "4 5 6",
     action: { en: "B connect, ask, leave", zh: "B 连接、提问、离开" },
+    isLive: true,
   },
   { keys: "7", action: { en: "the scene", zh: "演一遍" } },
   {
     keys: "8 9",
     action: { en: "100 idle more, fewer", zh: "空闲客户端增减 100" },
+    isLive: true,
   },
-  { keys: "0", action: { en: "as fast as they can", zh: "全速提问" } },
+  {
+    keys: "0",
+    action: { en: "as fast as they can", zh: "全速提问" },
+    isLive: true,
+  },
   { keys: "P", action: { en: "pause", zh: "暂停" } },
   { keys: "← →", action: { en: "through the past", zh: "看过去" } },
   {
@@ -241,7 +262,7 @@ export function describeCursor(time, speed, language) {
 export function describeClient(client, time, language) {
   const length = duration(Math.max(0, time - client.since), language);
   const waited = duration(client.waited ?? 0, language);
-  const { reason } = client;
+  const reason = translateReason(client.reason ?? "", language);
   const descriptions = {
     away: { en: "not here", zh: "不在" },
     connecting: {
@@ -257,6 +278,58 @@ export function describeClient(client, time, language) {
   return descriptions[client.status][language];
 }
 
+/** What a recording is, and how to see the same live.
+ * @param {number} recorded when, in ms since 1970
+ * @param {string} machine
+ * @param {Language} language */
+export function recordedBadge(recorded, machine, language) {
+  const day = new Date(recorded).toLocaleDateString(
+    { en: "en-GB", zh: "zh-CN" }[language],
+    { day: "numeric", month: "long", year: "numeric" },
+  );
+  return {
+    en: `Recorded on ${day} (${machine}). Live: deno run -A watch.ts`,
+    zh: `录制于 ${day}（${machine}）。实时看：deno run -A watch.ts`,
+  }[language];
+}
+
+/** What a client from elsewhere does.
+ * @param {string} name
+ * @param {ClientState["status"]} status
+ * @param {Language} language */
+export function describeElsewhere(name, status, language) {
+  const from = { en: "from elsewhere", zh: "来自别处" }[language];
+  const does = {
+    connected: { en: "connected", zh: "连上了" },
+    answered: { en: "answered", zh: "得到了回答" },
+  };
+  const known = status === "answered" ? does.answered : does.connected;
+  const gone = { en: "has left", zh: "离开了" };
+  const text = (status === "away" ? gone : known)[language];
+  return { en: `${name} ${text} (${from})`, zh: `${name} ${text}（${from}）` }[
+    language
+  ];
+}
+
+/** How many more come from elsewhere.
+ * @param {number} more
+ * @param {Language} language */
+export function describeMore(more, language) {
+  return { en: `+${more} from elsewhere`, zh: `别处还有 ${more} 个` }[language];
+}
+
+/** @param {string} command
+ * @param {Language} language */
+export function copyName(command, language) {
+  return { en: `Copy: ${command}`, zh: `复制：${command}` }[language];
+}
+
+/** @param {string} command
+ * @param {Language} language */
+export function copied(command, language) {
+  return { en: `Copied: ${command}`, zh: `已复制：${command}` }[language];
+}
+
 /** How else to be a client of a model.
  * @param {number} port
  * @param {Language} language */
@@ -269,11 +342,12 @@ export function joinHint(port, language) {
  * @param {Exclude<ModelUpdate["status"], "running">} status
  * @param {string | undefined} reason
  * @param {Language} language */
-export function describeStatus(status, reason, language) {
+export function describeStatus(status, reason = "", language) {
+  const why = translateReason(reason, language);
   const descriptions = {
     starting: { en: "starting …", zh: "正在启动……" },
-    failed: { en: `cannot run here: ${reason}`, zh: `在这里跑不了：${reason}` },
-    ended: { en: `it has ended: ${reason}`, zh: `它结束了：${reason}` },
+    failed: { en: `cannot run here: ${why}`, zh: `在这里跑不了：${why}` },
+    ended: { en: `it has ended: ${why}`, zh: `它结束了：${why}` },
   };
   return descriptions[status][language];
 }
@@ -286,13 +360,16 @@ const UNKNOWN = "…"; // not measured yet
 export function describeMetrics(metrics, language) {
   return {
     calls: describeCalls(metrics, language),
-    cpu: describeCpu(metrics.cpu),
+    cpu: metrics.isUnanswered ? "" : describeCpu(metrics.cpu),
   };
 }
 
 /** @param {Metrics} metrics
  * @param {Language} language */
-function describeCalls({ makesOwnCalls, calls }, language) {
+function describeCalls({ makesOwnCalls, calls, isUnanswered }, language) {
+  if (isUnanswered) {
+    return { en: "A is not answered", zh: "A 没得到回答" }[language];
+  }
   if (!makesOwnCalls) return { en: "Deno’s", zh: "Deno 调用" }[language];
   if (calls === null) return UNKNOWN;
   const count = calls < 100
@@ -350,15 +427,17 @@ export function describeWhy(compared, language) {
  * @param {number} wanted
  * @param {Language} language */
 export function describeIdle({ connected, reason }, wanted, language) {
-  if (!connected && !reason) return "";
+  // With nobody wanted, it matters no more why there were not more.
+  if (!connected && (!reason || !wanted)) return "";
   const count = {
     en: `${connected} idle`,
     zh: `${connected} 个空闲客户端`,
   }[language];
   if (!reason || connected >= wanted) return count;
+  const why = translateReason(reason, language);
   const limit = {
-    en: `; no more: ${reason}`,
-    zh: `；再多不行：${reason}`,
+    en: `; no more: ${why}`,
+    zh: `；再多不行：${why}`,
   }[language];
   return count + limit;
 }
@@ -391,41 +470,44 @@ export function describeVerdict({ script, guess, waits, asked }, language) {
   }[language];
 }
 
-/** How many models have answered a client's question, and which have not.
+/** How many models have answered a client's question, and which have not, or
+ * have turned the client away.
  * @param {object} answers
  * @param {ClientId} answers.client
  * @param {number} answers.answered how many have answered
  * @param {string[]} answers.waiting the scripts that have not
+ * @param {string[]} answers.refused the scripts that did not let it stay
  * @param {Language} language */
-export function describeAnswers({ client, answered, waiting }, language) {
+export function describeAnswers(
+  { client, answered, waiting, refused },
+  language,
+) {
   const models = answered === 1 ? "1 model" : `${answered} models`;
   const answer = {
     en: `${client} was answered by ${models}`,
     zh: `${answered} 个模型回答了 ${client}`,
   }[language];
-  if (!waiting.length) return answer;
   const rest = {
     en: `; it still waits at ${waiting.join(", ")}`,
     zh: `；还在等：${waiting.join("、")}`,
   }[language];
-  return answer + rest;
+  const away = {
+    en: `; turned away by ${refused.join(", ")}`,
+    zh: `；没让它留下的：${refused.join("、")}`,
+  }[language];
+  return answer + (waiting.length ? rest : "") + (refused.length ? away : "");
 }
 
-/** What the server has said about a command, in the reader's language where the
- * error is a common one.
- * @param {string} error
+/** Why the page is empty.
+ * @param {string} url of the WebSocket
  * @param {Language} language */
-export function translateError(error, language) {
-  if (language === "en") return error;
-  return error
-    .replace(/^([AB]) is not connected$/, "$1 还没有连接")
-    .replace(/^([AB]) is connected already$/, "$1 已经连上了")
-    .replace(/^([AB]) waits already$/, "$1 已经在等了")
-    .replace(/^nobody is idle$/, "没有空闲客户端")
-    .replace(
-      /^(\d+) idle clients at every model.*?(\d+) descriptors$/,
-      "每种模型最多 $1 个空闲客户端：这个脚本最多有 $2 个描述符",
-    );
+export function cannotOpen(url, language) {
+  return {
+    en: `Cannot open ${url}, which brings all that is shown here: ` +
+      "does a proxy keep WebSockets out? Trying again …",
+    zh: `打不开 ${url}，页面上的一切都从那里来：` +
+      "是不是有代理挡住了 WebSocket？正在重试……",
+  }[language];
 }
 
 export const LOST = {

@@ -46,6 +46,12 @@ export function adjustClock(time) {
   clockOffset = Math.min(clockOffset + 0.02, performance.now() - time);
 }
 
+/** Has no time pass for so many ms: a recording has stood still.
+ * @param {number} ms */
+export function delayClock(ms) {
+  clockOffset += ms;
+}
+
 /** The latest time that a picture can show completely. */
 export function presentTime() {
   return performance.now() - clockOffset - DELAY;
