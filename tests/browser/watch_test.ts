@@ -6,11 +6,11 @@
  * CHROMIUM names the browser, where it is not in a usual place.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import axe from "axe-core";
 import type { Page } from "puppeteer-core";
 import { models } from "../../lib/models/models.ts";
 import { STATES } from "../../lib/models/states.js";
 import { pause } from "../../lib/time.ts";
+import { findings, inAllLooks } from "./axe.ts";
 import { launchBrowser, startWatch } from "./browser.ts";
 import { executablePath } from "./executable.ts";
 
@@ -100,31 +100,6 @@ function copyingShare(page: Page, script: string): Promise<number> {
     },
     rgb,
   );
-}
-
-/** What axe-core finds in the page: rules, and what breaks them. */
-async function findings(page: Page): Promise<string[]> {
-  if (!await page.evaluate(() => "axe" in globalThis)) {
-    await page.evaluate(axe.source);
-  }
-  const { violations } = await page.evaluate(() =>
-    (globalThis as unknown as { axe: typeof axe }).axe.run()
-  );
-  return violations.map(({ id, nodes }) =>
-    `${id}: ${nodes.map(({ html }) => html).join(" ")}`
-  );
-}
-
-/** Runs a check in both languages, light and dark. */
-async function inAllLooks(page: Page, check: (look: string) => Promise<void>) {
-  for (const language of ["en", "zh"]) {
-    for (const mode of ["light", "dark"]) {
-      await drawn(page);
-      await check(`${language} ${mode}`);
-      await page.click("#theme");
-    }
-    await page.click("#language");
-  }
 }
 
 /** How far the cursor is behind now, in ms, and the speed at which it moves. */

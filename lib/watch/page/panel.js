@@ -133,7 +133,8 @@ export class Panel {
       { class: "present" },
       this.state,
       ...Object.values(this.clientThreads ?? {}),
-      element("div", { class: "clients" }, this.clients.A, this.clients.B),
+      this.clients.A,
+      this.clients.B,
       this.idle,
       this.restart,
     );
