@@ -9,6 +9,9 @@ import type { ClientRole, ElsewhereUpdate } from "./messages.ts";
 
 /** So many of them have a name, and a lane. */
 const NAMES = ["C", "D", "E"];
+/** After so many ms it is known which clients are those of watch.ts. */
+const SETTLED = 500;
+
 interface Stranger {
   /** The time of the first look at it. */
   seen: number;
@@ -40,8 +43,8 @@ export class ElsewhereClients {
 
   /**
    * Those that are connected, and what is new of them. Whose port is not known as
-   * one of watch.ts may be a client of it that has connected just now: only the
-   * second look tells.
+   * one of watch.ts may be a client of it that has connected just now: only a
+   * later look tells.
    */
   take(
     connected: Iterable<Client>,
@@ -73,6 +76,7 @@ export class ElsewhereClients {
         this.#strangers.set(index, { seen: time, answers: [] });
         continue;
       }
+      if (time < stranger.seen + SETTLED) continue;
       stranger.name ??= this.#freeName();
       if (!stranger.name) {
         more++;

@@ -4,6 +4,7 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "puppeteer-core";
+import { findings, inAllLooks } from "./axe.ts";
 import { launchBrowser, startWatch } from "./browser.ts";
 import { executablePath } from "./executable.ts";
 
@@ -111,6 +112,9 @@ Deno.test({
             ),
       );
       assertEquals(hidden.length, 10, hidden.join()); // all but the scene
+      await inAllLooks(page, async (look) => {
+        assertEquals(await findings(page), [], look);
+      });
       // When it is over, it stands; and begins again.
       await page.waitForSelector("#past:not([hidden])");
       await page.click("#scene");

@@ -6,11 +6,11 @@
  * CHROMIUM names the browser, where it is not in a usual place.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import axe from "axe-core";
 import type { Page } from "puppeteer-core";
 import { models } from "../../lib/models/models.ts";
 import { STATES } from "../../lib/models/states.js";
 import { pause } from "../../lib/time.ts";
+import { findings, inAllLooks } from "./axe.ts";
 import { launchBrowser, startWatch } from "./browser.ts";
 import { executablePath } from "./executable.ts";
 
@@ -53,50 +53,6 @@ async function press(page: Page, name: string) {
     { timeout: TIMEOUT },
   );
   await button!.click();
-}
-
-/** A tunnel as that of Codespaces: it ends TLS, and rewrites Host and Origin. */
-async function tunnel(port: number, takesSockets: boolean) {
-  const dir = await Deno.makeTempDir();
-  const { success } = await new Deno.Command("openssl", {
-    args: "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
-      .split(" ").concat("-keyout", `${dir}/key`, "-out", `${dir}/cert`),
-    stderr: "null",
-  }).output();
-  assert(success, "openssl");
-  const local = `localhost:${port}`;
-  const server = Deno.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    key: await Deno.readTextFile(`${dir}/key`),
-    cert: await Deno.readTextFile(`${dir}/cert`),
-    onListen() {},
-  }, (request) => {
-    const { pathname } = new URL(request.url);
-    if (pathname !== "/live") {
-      return fetch(`http://${local}${pathname}`);
-    }
-    if (!takesSockets) return new Response("no sockets", { status: 502 });
-    const { socket, response } = Deno.upgradeWebSocket(request);
-    const headers = { origin: `http://${local}` };
-    const inner: WebSocket = Reflect.construct(WebSocket, [
-      `ws://${local}/live`,
-      { headers },
-    ]);
-    inner.addEventListener("message", ({ data }) => {
-      if (socket.readyState === WebSocket.OPEN) socket.send(data);
-    });
-    socket.addEventListener("message", ({ data }) => inner.send(data));
-    socket.addEventListener("close", () => inner.close());
-    return response;
-  });
-  return {
-    url: `https://127.0.0.1:${server.addr.port}/`,
-    async stop() {
-      await server.shutdown();
-      await Deno.remove(dir, { recursive: true });
-    },
-  };
 }
 
 /** Waits until the page has drawn what it knows. */
@@ -146,31 +102,6 @@ function copyingShare(page: Page, script: string): Promise<number> {
   );
 }
 
-/** What axe-core finds in the page: rules, and what breaks them. */
-async function findings(page: Page): Promise<string[]> {
-  if (!await page.evaluate(() => "axe" in globalThis)) {
-    await page.evaluate(axe.source);
-  }
-  const { violations } = await page.evaluate(() =>
-    (globalThis as unknown as { axe: typeof axe }).axe.run()
-  );
-  return violations.map(({ id, nodes }) =>
-    `${id}: ${nodes.map(({ html }) => html).join(" ")}`
-  );
-}
-
-/** Runs a check in both languages, light and dark. */
-async function inAllLooks(page: Page, check: (look: string) => Promise<void>) {
-  for (const language of ["en", "zh"]) {
-    for (const mode of ["light", "dark"]) {
-      await drawn(page);
-      await check(`${language} ${mode}`);
-      await page.click("#theme");
-    }
-    await page.click("#language");
-  }
-}
-
 /** How far the cursor is behind now, in ms, and the speed at which it moves. */
 function slowMotion(page: Page): Promise<{ behind: number; speed: number }> {
   return page.evaluate(async () => {
@@ -184,6 +115,50 @@ function slowMotion(page: Page): Promise<{ behind: number; speed: number }> {
       speed: (time.view.cursor - from) / passed,
     };
   });
+}
+
+/** A tunnel as that of Codespaces: it ends TLS, and rewrites Host and Origin. */
+async function tunnel(port: number, takesSockets: boolean) {
+  const dir = await Deno.makeTempDir();
+  const { success } = await new Deno.Command("openssl", {
+    args: "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
+      .split(" ").concat("-keyout", `${dir}/key`, "-out", `${dir}/cert`),
+    stderr: "null",
+  }).output();
+  assert(success, "openssl");
+  const local = `localhost:${port}`;
+  const server = Deno.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    key: await Deno.readTextFile(`${dir}/key`),
+    cert: await Deno.readTextFile(`${dir}/cert`),
+    onListen() {},
+  }, (request) => {
+    const { pathname } = new URL(request.url);
+    if (pathname !== "/live") {
+      return fetch(`http://${local}${pathname}`);
+    }
+    if (!takesSockets) return new Response("no sockets", { status: 502 });
+    const { socket, response } = Deno.upgradeWebSocket(request);
+    const headers = { origin: `http://${local}` };
+    const inner: WebSocket = Reflect.construct(WebSocket, [
+      `ws://${local}/live`,
+      { headers },
+    ]);
+    inner.addEventListener("message", ({ data }) => {
+      if (socket.readyState === WebSocket.OPEN) socket.send(data);
+    });
+    socket.addEventListener("message", ({ data }) => inner.send(data));
+    socket.addEventListener("close", () => inner.close());
+    return response;
+  });
+  return {
+    url: `https://127.0.0.1:${server.addr.port}/`,
+    async stop() {
+      await server.shutdown();
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
 }
 
 Deno.test({
@@ -445,9 +420,9 @@ Deno.test({
 
     await test.step("Chinese, and back", async () => {
       await press(page, "中文");
-      await until(page, "select.ts", STATE, /^睡在 select 里，等所有客户端$/);
+      await until(page, "select.ts", STATE, /^睡在 select 里，为所有人$/);
       await press(page, "B 连接");
-      await until(page, "select.ts", B, /^B 已连接$/);
+      await until(page, "select.ts", B, /^B 连上了$/);
       assertEquals(await page.$eval("html", (html) => html.lang), "zh-CN");
       await press(page, "English");
       await press(page, "B leave");
@@ -560,36 +535,6 @@ Deno.test({
       errors.splice(0); // of connections while there was no server
     });
 
-    await test.step("behind a tunnel that ends TLS", async () => {
-      const session = await page.createCDPSession();
-      await session.send("Security.setIgnoreCertificateErrors", {
-        ignore: true,
-      });
-      const { port } = server;
-      let away = await tunnel(port, true);
-      await page.goto(away.url);
-      await until(page, "select.ts", STATE, /^asleep in select/);
-      await press(page, "A connect");
-      await until(page, "select.ts", A, /^A connected$/);
-      await press(page, "A leave");
-      await until(page, "select.ts", A, /^A not here$/);
-      await page.goto("about:blank");
-      await away.stop();
-
-      assertEquals(errors, []);
-      away = await tunnel(port, false);
-      await page.goto(away.url);
-      await page.waitForFunction(() =>
-        document.querySelector("#notice")?.textContent?.startsWith(
-          `Cannot open wss://${location.host}/live,`,
-        )
-      );
-      await page.goto(`http://127.0.0.1:${port}/`);
-      await away.stop();
-      await until(page, "select.ts", STATE, /^asleep in select/);
-      errors.splice(0); // of the socket that could not be opened
-    });
-
     await test.step("no finding of axe-core, live and paused", async () => {
       await inAllLooks(page, async (look) => {
         assertEquals(await findings(page), [], look);
@@ -636,6 +581,36 @@ Deno.test({
         if (width === 1920) assert(!wrapped, "a line wraps, with room for it");
         await page.keyboard.press("Escape");
       }
+    });
+
+    await test.step("behind a tunnel that ends TLS", async () => {
+      const session = await page.createCDPSession();
+      await session.send("Security.setIgnoreCertificateErrors", {
+        ignore: true,
+      });
+      const { port } = server;
+      let away = await tunnel(port, true);
+      await page.goto(away.url);
+      await until(page, "select.ts", STATE, /^asleep in select/);
+      await press(page, "A connect");
+      await until(page, "select.ts", A, /^A connected$/);
+      await press(page, "A leave");
+      await until(page, "select.ts", A, /^A not here$/);
+      await page.goto("about:blank");
+      await away.stop();
+
+      assertEquals(errors, []);
+      away = await tunnel(port, false);
+      await page.goto(away.url);
+      await page.waitForFunction(() =>
+        document.querySelector("#notice")?.textContent?.startsWith(
+          `Cannot open wss://${location.host}/live,`,
+        )
+      );
+      await page.goto(`http://127.0.0.1:${port}/`);
+      await away.stop();
+      await until(page, "select.ts", STATE, /^asleep in select/);
+      errors.splice(0); // of the socket that could not be opened
     });
 
     await test.step("idle clients come and go; what an answer costs", async () => {

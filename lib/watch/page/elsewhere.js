@@ -2,8 +2,8 @@
 // @ts-check
 /// <reference lib="dom" />
 import { element, setText } from "./dom.js";
-import { drawClient, drawGuides, prepareCanvas } from "./draw.js";
-import { History } from "./history.js";
+import { drawClient, drawCursor, drawGuides, prepareCanvas } from "./draw.js";
+import { History, Values } from "./history.js";
 import { settings } from "./settings.js";
 import { describeElsewhere, describeMore } from "./text.js";
 import { redraw } from "./time.js";
@@ -22,6 +22,9 @@ export class Elsewhere {
    * @type {Map<string, { spans: History<LaneSpan>, last?: LaneSpan,
    *   text: HTMLElement }>} */
   #lanes = new Map();
+  /** How many have no lane.
+   * @type {Values<number>} */
+  #more = new Values();
   #width = 0;
 
   constructor() {
@@ -42,7 +45,6 @@ export class Elsewhere {
   /** @param {ElsewhereUpdate | undefined} update
    * @param {number} time of the update */
   add({ clients, more } = { clients: [], more: 0 }, time) {
-    const { language } = settings;
     for (const { name, since, answers } of clients) {
       const lane = this.#laneOf(name);
       if (lane.last?.from === undefined || lane.last.to < since) {
@@ -53,16 +55,29 @@ export class Elsewhere {
         lane.last = { status: "answered", from: answer, to: answer };
       }
       lane.last.to = time;
-      setText(lane.text, describeElsewhere(name, lane.last.status, language));
     }
     for (const [name, lane] of this.#lanes) {
       if (clients.some((client) => client.name === name)) continue;
       if (lane.last) lane.spans.add([lane.last]);
       lane.last = undefined;
-      setText(lane.text, describeElsewhere(name, "away", language));
     }
-    setText(this.more, more ? describeMore(more, language) : "");
+    this.#more.add(time, more);
     this.texts.hidden = !this.#lanes.size;
+  }
+
+  /** Says in words what they did at that time.
+   * @param {number} time */
+  show(time) {
+    const { language } = settings;
+    for (const [name, { spans, last, text }] of this.#lanes) {
+      const [latest] = last && last.from <= time ? [last] : spans.before(time);
+      const isThere = latest && (latest === last || time < latest.to);
+      const status = isThere ? latest.status : "away";
+      text.hidden = latest === undefined; // it was still to come
+      setText(text, describeElsewhere(name, status, language));
+    }
+    const more = this.#more.at(time) ?? 0;
+    setText(this.more, more ? describeMore(more, language) : "");
   }
 
   /** @param {Viewport} viewport */
@@ -81,6 +96,7 @@ export class Elsewhere {
       drawClient(surface, shown, middle, viewport);
       middle += LANE_HEIGHT * rem;
     }
+    drawCursor(surface, viewport);
   }
 
   /** @param {string} name */

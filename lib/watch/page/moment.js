@@ -20,7 +20,9 @@ let wantedIdle = new Values();
 export function rememberUpdate(update) {
   wantedIdle.add(update.time, update.idle.wanted);
   for (const [script, model] of Object.entries(update.models)) {
-    panels.get(script)?.history.add(model, update.time);
+    const panel = panels.get(script);
+    panel?.history.add(model, update.time);
+    panel?.elsewhere.add(model.elsewhere, update.time);
   }
 }
 

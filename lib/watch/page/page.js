@@ -65,9 +65,6 @@ function onUpdate(update) {
   adjustClock(update.time);
   latest.update = update;
   rememberUpdate(update);
-  for (const [script, model] of Object.entries(update.models)) {
-    panels.get(script)?.elsewhere.add(model.elsewhere, update.time);
-  }
   followLink(update);
   updates++;
   if (updates % 2 === 0) return; // nobody reads so fast

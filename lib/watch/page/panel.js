@@ -135,7 +135,8 @@ export class Panel {
       { class: "present" },
       this.state,
       ...Object.values(this.clientThreads ?? {}),
-      element("div", { class: "clients" }, this.clients.A, this.clients.B),
+      this.clients.A,
+      this.clients.B,
       this.idle,
       this.restart,
     );
@@ -239,6 +240,7 @@ export class Panel {
       this.#showClient(client, time);
       this.#showClientThread(client, time);
     }
+    this.elsewhere.show(time);
     this.#showIdle(idle, wantedIdle);
     this.#showMetrics(metrics);
   }
