@@ -435,7 +435,7 @@ export function describeIdle({ connected, reason }, wanted, language) {
   if (!connected && (!reason || !wanted)) return "";
   const count = {
     en: `${connected} idle`,
-    zh: `${connected} 个空闲客户端`,
+    zh: `${connected} 个空闲`,
   }[language];
   if (!reason || connected >= wanted) return count;
   const why = translateReason(reason, language);
