@@ -552,8 +552,10 @@ Deno.test({
     await test.step("code is not cut, and a picture stays in sight", async () => {
       for (const [width, height] of [[390, 844], [1280, 800], [1920, 1080]]) {
         await page.setViewport({ width, height });
+        await drawn(page); // in the new size
         await press(page, "select.ts");
         await page.waitForSelector("#lines [aria-current]");
+        await drawn(page);
         const { cut, wrapped, lanes } = await page.evaluate(() => {
           const code = document.querySelector("#code")!;
           const lists = [...code.querySelectorAll("#lines, #calls")];
