@@ -35,10 +35,12 @@ export async function playProgramme(server: WatchServer) {
   server.startLoad();
   await until(() => models.every((model) => model.isMeasured()));
   await look(SHOW_COSTS);
+  server.resizeIdle(0); // what the same costs then
+  await until(() => models.every((model) => model.hasIdle(0)));
+  await until(() => models.every((model) => model.isMeasured()));
+  await look(SHOW_COSTS);
   server.stopLoad();
   for (const { clients } of models) clients.A.leave();
-  server.resizeIdle(0);
-  await until(() => models.every((model) => model.hasIdle(0)));
 
   const compared = models.map(({ model }) => model.script)
     .filter((script) => SLOW_MODELS.includes(script));
