@@ -420,9 +420,9 @@ Deno.test({
 
     await test.step("Chinese, and back", async () => {
       await press(page, "中文");
-      await until(page, "select.ts", STATE, /^睡在 select 里，为所有人$/);
+      await until(page, "select.ts", STATE, /^睡在 select 里，等所有客户端$/);
       await press(page, "B 连接");
-      await until(page, "select.ts", B, /^B 连上了$/);
+      await until(page, "select.ts", B, /^B 已连接$/);
       assertEquals(await page.$eval("html", (html) => html.lang), "zh-CN");
       await press(page, "English");
       await press(page, "B leave");
