@@ -555,29 +555,35 @@ Deno.test({
         await drawn(page); // in the new size
         await press(page, "select.ts");
         await page.waitForSelector("#lines [aria-current]");
-        await drawn(page);
-        const { cut, wrapped, lanes } = await page.evaluate(() => {
-          const code = document.querySelector("#code")!;
-          const lists = [...code.querySelectorAll("#lines, #calls")];
-          const rows = [...code.querySelectorAll<HTMLElement>("#lines li")];
-          const heights = rows.map(({ offsetHeight }) => offsetHeight);
-          const { top, left } = code.getBoundingClientRect();
-          const inSight = (canvas: Element) => {
-            const rect = canvas.getBoundingClientRect();
-            const x = rect.left + rect.width / 2;
-            return [rect.top + 1, rect.bottom - 1].every((y) =>
-              (y < top || rect.right <= left) &&
-              document.elementFromPoint(x, y) === canvas
-            );
-          };
-          const canvases = [...document.querySelectorAll(".model > canvas")];
-          return {
-            cut: lists.filter((list) => list.scrollWidth > list.clientWidth)
-              .map(({ id }) => id),
-            wrapped: Math.max(...heights) > 1.5 * Math.min(...heights),
-            lanes: canvases.filter(inSight).length,
-          };
-        });
+        const look = () =>
+          page.evaluate(() => {
+            const code = document.querySelector("#code")!;
+            const lists = [...code.querySelectorAll("#lines, #calls")];
+            const rows = [...code.querySelectorAll<HTMLElement>("#lines li")];
+            const heights = rows.map(({ offsetHeight }) => offsetHeight);
+            const { top, left } = code.getBoundingClientRect();
+            const inSight = (canvas: Element) => {
+              const rect = canvas.getBoundingClientRect();
+              const x = rect.left + rect.width / 2;
+              return [rect.top + 1, rect.bottom - 1].every((y) =>
+                (y < top || rect.right <= left) &&
+                document.elementFromPoint(x, y) === canvas
+              );
+            };
+            const canvases = [...document.querySelectorAll(".model > canvas")];
+            return {
+              cut: lists.filter((list) => list.scrollWidth > list.clientWidth)
+                .map(({ id }) => id),
+              wrapped: Math.max(...heights) > 1.5 * Math.min(...heights),
+              lanes: canvases.filter(inSight).length,
+            };
+          });
+        let seen = await look();
+        for (let i = 0; i < 20 && !seen.lanes; i++) { // the page scrolls to it
+          await pause(100);
+          seen = await look();
+        }
+        const { cut, wrapped, lanes } = seen;
         assertEquals(cut, [], `${width} pixels`);
         assert(lanes > 0, `no lane in sight, ${width} pixels`);
         if (width === 1920) assert(!wrapped, "a line wraps, with room for it");
