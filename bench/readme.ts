@@ -4,7 +4,7 @@
  *
  *   cd bench && deno run -A readme.ts
  */
-import { cpu, latency, type Results, type Row } from "./results.ts";
+import { cpu, latency, median, type Results, type Row } from "./results.ts";
 
 const here = (name: string) => new URL(name, import.meta.url);
 const results: Results = JSON.parse(
@@ -26,6 +26,14 @@ function p99(part: string, name: string): string {
   const row = parts[part]?.find((row) => row.name === name);
   const value = row && latency(row, "p99")?.median;
   return value === undefined ? NONE : Math.round(value).toLocaleString("en");
+}
+
+/** How many requests a second the server has answered. */
+function rate(row: Row): string {
+  const rates = row.rounds.flat().map(({ requests, seconds }) =>
+    requests / seconds
+  );
+  return Math.round(median(rates)).toLocaleString("en");
 }
 
 type Language = "en" | "zh";
@@ -125,6 +133,16 @@ const words = {
     zh:
       "别的请求，用 Chromium 的请求头。没有额外的模块，nginx 不能把请求体送回来：",
   },
+  aboutCores: {
+    en:
+      "`cores.ts`, echo with 64 connections: requests a second, and the µs within which 99 of 100 are answered. The load has one thread, and takes a core of the same machine: with two cores, two workers get one and what the load leaves of the other.",
+    zh:
+      "`cores.ts`，64 个连接回显：每秒请求数，以及 99% 的请求在多少微秒内得到响应。压测程序只有一个线程，占用同一台机器的一个核：总共两个核时，两个工作线程只能得到一个核，再加上压测程序剩下的部分。",
+  },
+  cores: {
+    en: ["cores", "requests/s", "p99"],
+    zh: ["多核", "每秒请求数", "p99"],
+  },
   aboutEcho: {
     en:
       "Echo: CPU with 64 connections, all busy; with 16 busy ones beside idle ones; with a connection each. p99: the µs within which 99 of 100 requests are answered, with the 64, and with 16 connections beside three that flood the server (each always has up to 128 kB under way):",
@@ -188,18 +206,6 @@ function text(language: Language): string {
     label(row),
     ...HTTP.map((part) => us(medianCost(part, row.name))),
   ]);
-  const servers = HTTP_ROWS.filter(({ name }) =>
-    KIND_ROWS.some((kind) => medianCost(kind.name, name) !== undefined)
-  );
-  const kinds = KIND_ROWS.map((kind) => [
-    label(kind),
-    ...servers.map(({ name }) => us(medianCost(kind.name, name))),
-  ]);
-  const kindsHead = ["HTTP", ...servers.map(label)];
-  const kindsTable = [
-    words.aboutKinds[language],
-    table(kindsHead, filled(kinds)),
-  ];
   const echo = ECHO_ROWS.map((row) => [
     label(row),
     us(medianCost("echo", row.name)),
@@ -211,18 +217,42 @@ function text(language: Language): string {
   return [
     aboutMachine(language),
     table(words.http[language], filled(http)),
-    ...(servers.length ? kindsTable : []),
     words.aboutEcho[language],
     table(words.echo[language], filled(echo)),
   ].join("\n\n");
 }
 
-for (
-  const [file, language] of [
-    ["README.md", "en"],
-    ["README.zh-CN.md", "zh"],
-  ] as const
-) {
+/** The tables for docs/, in Markdown: other requests, and several cores. */
+function moreText(language: Language): string {
+  const servers = HTTP_ROWS.filter(({ name }) =>
+    KIND_ROWS.some((kind) => medianCost(kind.name, name) !== undefined)
+  );
+  const cell = (value?: number) => value?.toFixed(2) ?? NONE;
+  const kinds = KIND_ROWS.map((kind) => [
+    kind.label[language],
+    ...servers.map(({ name }) => cell(medianCost(kind.name, name))),
+  ]);
+  const head = ["HTTP", ...servers.map(({ label }) => label[language])];
+  const cores = (parts.cores ?? []).map((row) => [
+    `\`${row.label.replace(",", "`,")}`,
+    rate(row),
+    p99("cores", row.name),
+  ]);
+  return [
+    words.aboutKinds[language],
+    table(head, kinds),
+    words.aboutCores[language],
+    table(words.cores[language], cores),
+  ].join("\n\n");
+}
+
+const pages = [
+  ["README.md", text("en")],
+  ["README.zh-CN.md", text("zh")],
+  ["docs/measured.md", moreText("en")],
+  ["docs/measured.zh-CN.md", moreText("zh")],
+];
+for (const [file, content] of pages) {
   const path = here(`../${file}`);
   const before = await Deno.readTextFile(path);
   const between = /(?<=<!-- bench -->\n).*?(?=\n<!-- \/bench -->)/s;
@@ -232,7 +262,7 @@ for (
   }
   await Deno.writeTextFile(
     path,
-    before.replace(between, () => `\n${text(language)}\n`),
+    before.replace(between, () => `\n${content}\n`),
   );
 }
 const fmt = ["fmt", "-q", "README.md", "README.zh-CN.md"];

@@ -249,6 +249,7 @@ const SLEEPS: Record<string, RegExp> = {
   select: /"call":"select","phase":"call"[^\n]*\n$/,
   poll: /"call":"poll","phase":"call"[^\n]*\n$/,
   epoll: /"call":"epoll_wait","phase":"call"[^\n]*\n$/,
+  coroutines: /"call":"epoll_wait","phase":"call"[^\n]*\n$/,
   epoll_http: /"call":"epoll_wait","phase":"call"[^\n]*\n$/,
   blocking: /"call":"accept4","phase":"call"[^\n]*\n$/,
   nonblocking: /ECONNRESET[^]*"accept4","phase":"return"[^\n]*EAGAIN[^\n]*\n$/,
