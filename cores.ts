@@ -115,11 +115,11 @@ function serve(listener: number) {
       }
     }
     if (!ready.includes(listener)) continue;
-    for (const peer of accept(listener)) { // none, if another thread was faster
-      log(`${self.name} has ${peer.name}`);
-      const failed = watch(peer.fd, EPOLLIN, EPOLL_CTL_ADD) === -1;
-      if (failed) peer.refuse(strerror(errno()));
-      else peers.set(peer.fd, peer);
-    }
+    const [peer] = accept(listener); // one: the next may be another thread's
+    if (!peer) continue; // in vain: another thread was faster
+    log(`${self.name} has ${peer.name}`);
+    const failed = watch(peer.fd, EPOLLIN, EPOLL_CTL_ADD) === -1;
+    if (failed) peer.refuse(strerror(errno()));
+    else peers.set(peer.fd, peer);
   }
 }
