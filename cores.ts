@@ -1,17 +1,17 @@
 /**
- * Multiplexed I/O with epoll(7) on every core: so many threads (Workers, 8 MB
- * each), each with a loop, an epoll and clients of its own; one listener for
- * all. They do not divide the work for one client.
+ * Multiplexed I/O with epoll(7) on every core: each thread (a Worker, 8 MB) has
+ * a loop, an epoll and clients of its own; all of them watch one listener. Each
+ * client is served by one thread alone.
  *
  * In the canteen: several of you wait at one window under the same name: who
  * gets up when it is called?
  *
  *   deno run -A cores.ts         and in other terminals: deno run -A client.ts
  *
- * The kernel wakes all who sleep, all but one in vain: the thundering herd. In
- * --trace, an epoll_wait names the listener, and accept4 says EAGAIN. With
- * --exclusive it wakes one only: if clients come one by one, always the same,
- * who then has all. So nginx can have a listener for each (SO_REUSEPORT).
+ * A client connects: the kernel wakes all threads that sleep, and one gets the
+ * client (the thundering herd). In the others, --trace shows EAGAIN of accept4.
+ * With --exclusive the kernel wakes one thread: if clients come slowly, that is
+ * always the same. With SO_REUSEPORT, each thread would have its own listener.
  */
 import {
   accept,
@@ -77,7 +77,7 @@ function main() {
   }
 }
 
-/** A Worker's loop. What it watches is its own, but for the listener. */
+/** A Worker's loop. Of what it watches, only the listener is shared. */
 function serve(listener: number) {
   const event = new Int32Array(WORDS);
   const events = new Int32Array(WORDS * MAX_EVENTS);
