@@ -53,21 +53,29 @@ export function sceneRun(
 ): SceneRun {
   const { script, name, canteen, idleState, makesOwnCalls } = model;
   const { from, to } = traced;
-  const clients = traced.clients.map(({ asked, answered, left }) => ({
+  const clients = traced.clients.map(({ port, asked, answered, left }) => ({
+    port,
     asked: asked - start,
     answered: answered - start,
     left: left - start,
   }));
+  // The trace numbers clients as they were accepted. Where several threads accept,
+  // the one that connected second may come first.
+  const firstAccepted = events.find(({ port }) => port !== undefined)?.port;
+  const swapped = firstAccepted === traced.clients[1].port;
+  const numberOf = (client?: number) =>
+    swapped && client !== undefined ? 1 - client : client;
   const threads = threadSpans(events, idleState, from, to)
-    .toSorted((a, b) => clientOf(a) - clientOf(b))
     .map(({ thread, spans }) => ({
       thread,
       spans: spans.map((span) => ({
         ...span,
+        client: numberOf(span.client),
         from: span.from - start,
         to: span.to - start,
       })),
-    }));
+    }))
+    .toSorted((a, b) => clientOf(a) - clientOf(b));
   const calls = events.filter((event) =>
     event.phase === "return" && event.time > from && event.time < to &&
     !isKeyboardRead(event) // what is typed, Deno reads

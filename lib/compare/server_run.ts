@@ -6,6 +6,8 @@ import { now, pause, pauseUntil } from "../time.ts";
 
 /** When a client did what, in ms. */
 export interface ClientTimes {
+  /** The client's own port. */
+  port: number;
   asked: number;
   answered: number;
   left: number;
@@ -92,7 +94,7 @@ async function run(
 
 /** A client that asks at a given time, and leaves so many ms after its answer. */
 async function runClient(
-  connection: Deno.Conn,
+  connection: Deno.TcpConn,
   message: string,
   askTime: number,
   stay: number,
@@ -105,5 +107,6 @@ async function runClient(
   const answered = now();
   await pauseUntil(answered + stay);
   connection.close();
-  return { asked, answered, left: now() };
+  const { port } = connection.localAddr;
+  return { port, asked, answered, left: now() };
 }
