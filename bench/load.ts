@@ -6,6 +6,7 @@
  * The client must cost less than any server that it measures. So it calls libc as
  * the models do, and compares replies in words of 32 bits.
  */
+import { sleep } from "../lib/output.ts";
 import { fail, libc, say, strerror } from "../util.ts";
 import type { HttpRequest } from "./requests.ts";
 
@@ -355,17 +356,17 @@ function open(connections: number) {
   }
 }
 
-/** Waits until each slot from this one on is answered: to accept takes long. */
-function settle(from: number) {
-  for (let slot = from; slot < slots; slot++) {
-    if (from) answered = slot;
-    while (!reply(slot, sys.recv(fds[slot], inbox, inbox.byteLength, 0)));
-  }
-  answered = 0;
+/** Waits until a slot is answered: to accept takes long. */
+function settle(slot: number) {
+  while (!reply(slot, sys.recv(fds[slot], inbox, inbox.byteLength, 0)));
 }
 
-open(plan.connections);
-settle(0);
+// One after the other: of a burst, one of several threads would accept them all.
+for (let slot = 0; slot < plan.connections; slot++) {
+  open(slot + 1);
+  settle(slot);
+  sleep(2); // ms
+}
 for (let slot = 0; slot < slots; slot++) request(slot, performance.now());
 for (let slot = mostAsking; slot < most; slot++) {
   connect(slot);
@@ -374,10 +375,11 @@ for (let slot = mostAsking; slot < most; slot++) {
 drive(plan.warm);
 for (const idle of plan.idle) {
   while (slots < plan.connections + idle) {
-    const from = slots;
-    open(Math.min(from + 64, plan.connections + idle));
-    settle(from);
+    answered = slots;
+    open(Math.min(slots + 64, plan.connections + idle));
+    for (; answered < slots; answered++) settle(answered);
   }
+  answered = 0;
   if (idle) drive(plan.warm / 4);
   histogram.fill(0);
   requests = 0;
