@@ -58,8 +58,8 @@ const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
 
-// Every thread runs this file. The main thread, which has no name, starts the
-// others: their names tell them the listener's descriptor.
+// Every thread runs this file. The main thread has no name. It gives the others
+// names with the listener in them: no message reaches a thread in epoll_wait.
 declare const self: { name: string };
 const peers = new Map<number, Peer>(); // by descriptor: those of this thread
 try {
@@ -95,7 +95,7 @@ function serve(listener: number) {
     const ready: number[] = []; // descriptors
     for (let i = 0; i < n; i++) ready.push(events[i * WORDS + DATA]);
     for (const fd of ready) {
-      if (fd === listener) continue; // last: whoever leaves makes room
+      if (fd === listener) continue; // last: leaving frees descriptors
       const peer = peers.get(fd)!;
       if (peer.unsent) {
         peer.send(); // there is room for more of it, or an error

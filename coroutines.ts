@@ -3,14 +3,14 @@
  * it would have to wait, and goes on from there when epoll(7) names its client.
  *
  * In the canteen: each of you keeps a bookmark in the book you read; whoever is
- * called goes on where it lies.
+ * called reads on from there.
  *
  *   deno run -A coroutines.ts    and in other terminals: deno run -A client.ts
  *
  * Read serve() beside blocking.ts, and the rest beside epoll.ts. This is what
- * await is made of: yield stops, next() goes on. What await adds is a promise,
- * which brings a result or an error, and not only from sockets; and several can
- * await the same one. In async.ts the loop is in Deno.
+ * await is made of: yield stops, next() goes on. What await adds is a promise.
+ * A promise keeps a result or an error of anything, not only of sockets, and
+ * several functions can await the same one. In async.ts the loop is Deno's own.
  */
 import {
   accept,
@@ -47,7 +47,7 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
 const EPOLL_CTL_ADD = 1; // can fail: see fs.epoll.max_user_watches
-const EPOLL_CTL_MOD = 3; // cannot; and no EPOLL_CTL_DEL: close does that
+const EPOLL_CTL_MOD = 3; // cannot fail. There is no DEL: close does that
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
@@ -80,7 +80,7 @@ function* serve(peer: Peer): Generator<void> {
     }
     peer.close();
   } catch (error) {
-    peer.close(reason(error)); // of an error here, only this client must leave
+    peer.close(reason(error)); // an error here ends this client alone
   }
   coroutines.delete(peer.fd);
 }
@@ -103,13 +103,13 @@ while (true) {
   const ready: number[] = []; // descriptors
   for (let i = 0; i < n; i++) ready.push(events[i * WORDS + DATA]);
   for (const fd of ready) {
-    if (fd !== listener) coroutines.get(fd)!.next(); // on, to its next yield
+    if (fd !== listener) coroutines.get(fd)!.next(); // to its next yield or end
   }
-  if (!ready.includes(listener)) continue; // last: whoever leaves makes room
+  if (!ready.includes(listener)) continue; // last: leaving frees descriptors
   for (const peer of accept(listener)) { // at most 64
     const failed = watch(peer.fd, EPOLLIN, EPOLL_CTL_ADD) === -1;
     if (failed) peer.refuse(strerror(errno()));
     else coroutines.set(peer.fd, serve(peer));
-    coroutines.get(peer.fd)?.next(); // to its first yield
+    coroutines.get(peer.fd)?.next(); // to its first yield, if not refused
   }
 }

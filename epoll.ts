@@ -51,7 +51,7 @@ const EPOLLIN = 1;
 const EPOLLOUT = 4;
 const EPOLLET = options.edge ? 1 << 31 : 0; // 0: level-triggered
 const EPOLL_CTL_ADD = 1; // can fail: see fs.epoll.max_user_watches
-const EPOLL_CTL_MOD = 3; // cannot; and no EPOLL_CTL_DEL: close does that
+const EPOLL_CTL_MOD = 3; // cannot fail. There is no DEL: close does that
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
@@ -77,7 +77,7 @@ while (true) {
   const ready: number[] = []; // descriptors
   for (let i = 0; i < n; i++) ready.push(events[i * WORDS + DATA]);
   for (const fd of ready) {
-    if (fd === listener) continue; // last: whoever leaves makes room
+    if (fd === listener) continue; // last: leaving frees descriptors
     const peer = peers.get(fd)!;
     if (peer.unsent) {
       peer.send(); // there is room for more of it, or an error

@@ -52,7 +52,7 @@ const { epoll_create1, epoll_ctl, epoll_wait } = libc({
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
 const EPOLL_CTL_ADD = 1; // can fail: see fs.epoll.max_user_watches
-const EPOLL_CTL_MOD = 3; // cannot; and no EPOLL_CTL_DEL: close does that
+const EPOLL_CTL_MOD = 3; // cannot fail. There is no DEL: close does that
 const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 const DATA = WORDS - 2;
 const MAX_EVENTS = 256;
@@ -81,7 +81,7 @@ while (true) {
   for (let i = 0; i < ready; i++) {
     const fd = events[i * WORDS + DATA];
     if (fd === listener) {
-      clientsWait = true; // last: whoever leaves makes room
+      clientsWait = true; // last: leaving frees descriptors
       continue;
     }
     const peer = peers.get(fd)!;

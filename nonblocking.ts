@@ -60,7 +60,7 @@ while (true) {
     }
     idle = false;
   }
-  // Last: whoever leaves makes room.
+  // Last: leaving frees descriptors.
   for (const peer of accept(listener)) {
     log("hello");
     peers.add(peer);

@@ -3,7 +3,8 @@
  * descriptors at once, and sleeps until one of them is ready.
  *
  * In the canteen: you hand in a list as long as you like, and need not write it
- * anew; still, both of you go through all of it each time.
+ * anew; still, both you and the woman at the counter go through all of it each
+ * time.
  *
  *   deno run -A poll.ts          and in other terminals: deno run -A client.ts
  *
@@ -75,7 +76,7 @@ while (true) {
   for (let fd = 0; fd < nfds && ready > 0; fd++) {
     if (revents(fd) === 0) continue;
     ready--; // once all of them are served, we need not look further
-    if (fd === listener) continue; // last: whoever leaves makes room
+    if (fd === listener) continue; // last: leaving frees descriptors
     const peer = peers.get(fd)!;
     if (peer.unsent) {
       peer.send(); // there is room for more of it, or an error

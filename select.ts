@@ -3,7 +3,8 @@
  * descriptors at once, and sleeps until one of them is ready.
  *
  * In the canteen: you hand in a sheet of 1024 boxes, which comes back ticked:
- * each time you fill it in anew, and both of you go through all of it.
+ * each time you fill it in anew, and both you and the woman at the counter go
+ * through all of it.
  *
  *   deno run -A select.ts        and in other terminals: deno run -A client.ts
  */
@@ -74,7 +75,7 @@ while (true) {
   for (let fd = 0; fd < nfds && ready > 0; fd++) {
     if (!FD_ISSET(fd, readfds) && !FD_ISSET(fd, writefds)) continue;
     ready--; // once all of them are served, we need not look further
-    if (fd === listener) continue; // last: whoever leaves makes room
+    if (fd === listener) continue; // last: leaving frees descriptors
     const peer = peers.get(fd)!;
     if (peer.unsent) {
       peer.send(); // there is room for more of it, or an error

@@ -81,7 +81,7 @@ function look() {
       }
       idle = false;
     }
-    for (const peer of accept(listener)) { // last: whoever leaves makes room
+    for (const peer of accept(listener)) { // last: leaving frees descriptors
       if (watch(peer.fd) === 0) peers.add(peer);
       else peer.refuse(strerror(errno()));
       idle = false; // what came before the watch sent no signal: recv asks

@@ -93,7 +93,7 @@ export const models: Model[] = [
     },
     canteen: {
       en:
-        "you hand in a sheet of 1024 boxes, which comes back ticked: each time you fill it in anew, and both of you go through all of it",
+        "you hand in a sheet of 1024 boxes, which comes back ticked: each time you fill it in anew, and both you and the woman at the counter go through all of it",
       zh:
         "你交上一张 1024 格的单子，还回来时打了勾：每次都得重新填，阿姨和你都得从头看一遍",
     },
@@ -106,7 +106,7 @@ export const models: Model[] = [
     name: { en: "Multiplexed I/O with poll(2)", zh: "多路复用 I/O，poll(2)" },
     canteen: {
       en:
-        "you hand in a list as long as you like, and need not write it anew; still, both of you go through all of it each time",
+        "you hand in a list as long as you like, and need not write it anew; still, both you and the woman at the counter go through all of it each time",
       zh: "单子要多长有多长，也不用重填；可每次还是得阿姨和你都从头看一遍",
     },
     shownByDefault: true,
@@ -147,7 +147,7 @@ export const models: Model[] = [
     },
     canteen: {
       en:
-        "each of you keeps a bookmark in the book you read; whoever is called goes on where it lies",
+        "each of you keeps a bookmark in the book you read; whoever is called reads on from there",
       zh: "每人手里一本书，夹着书签；叫到谁，谁就从书签那儿接着看",
     },
     shownByDefault: true,
