@@ -246,7 +246,7 @@ class Trial {
 const trials: Trial[] = [];
 for (const [script, ...args] of servers) {
   for (const few of [false, true]) {
-    const name = `${script} ${args}${few ? " few" : ""}`;
+    const name = `${script} ${args.join(" ")}${few ? " few" : ""}`;
     const limit = few ? `ulimit -n ${FEW_DESCRIPTORS};` : "";
     try {
       const server = await start(
