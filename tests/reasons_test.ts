@@ -101,10 +101,21 @@ Deno.test("reasons: in every place where the page shows one", () => {
       describeClient(client, 0, "zh"),
       describeStatus("ended", reason, "zh"),
       describeStatus("failed", reason, "zh"),
-      describeIdle({ connected: 32, reason }, 100, "zh"),
+      describeIdle(
+        { connected: 32, reason },
+        { wanted: 100, threadPerClient: false },
+        "zh",
+      ),
     ]
   ) assert(text.endsWith(chinese), text);
-  assertEquals(describeIdle({ connected: 0, reason }, 0, "zh"), "");
+  assertEquals(
+    describeIdle(
+      { connected: 0, reason },
+      { wanted: 0, threadPerClient: false },
+      "zh",
+    ),
+    "",
+  );
   assertEquals(
     translateReason("something of its own", "zh"),
     "something of its own",

@@ -824,7 +824,6 @@ test("where A is not answered, nothing is measured, and it is said why", async (
   );
   page.command({ type: "ask", client: "A" });
   await eventually(() => page.errors.length === 1, "nothing is said");
-  page.command({ type: "load", on: false });
   page.command({ type: "idle", by: -100 });
   await page.until(
     "nobody is idle",
@@ -833,15 +832,15 @@ test("where A is not answered, nothing is measured, and it is said why", async (
         !idle.connected && !idle.reason
       ),
   );
+  const isAnswered = ({ models }: Update) =>
+    Object.values(models).every(({ metrics, clients }) =>
+      metrics && !metrics.isUnanswered && clients.A.status === "load"
+    );
+  await page.until("there is room for A now", isAnswered);
+  page.command({ type: "load", on: false });
   page.command({ type: "leave", client: "A" });
   page.command({ type: "load", on: true });
-  await page.until(
-    "A is answered",
-    ({ models }) =>
-      Object.values(models).every(({ metrics, clients }) =>
-        metrics && !metrics.isUnanswered && clients.A.status === "load"
-      ),
-  );
+  await page.until("A is answered", isAnswered);
   page.command({ type: "connect", client: "A" });
   await eventually(() => page.errors.length === 2, "nothing is said");
   assertEquals(new Set(page.errors), new Set(["A asks without pause already"]));
@@ -869,6 +868,11 @@ test("clients from elsewhere have names, and more of them are counted", async ()
   const conns = await Promise.all(
     ports.flatMap((port) => Array.from({ length: 5 }, () => connect(port))),
   );
+  // They ask before anybody knows whose clients they are: that counts as well.
+  for (const conn of conns) {
+    await send(conn, "hi\n");
+    assert((await receive(conn, 10)).length > 0);
+  }
   await page.until(
     "they are there",
     (update) => names(update).every((all) => all === "CDE+2"),
@@ -879,7 +883,7 @@ test("clients from elsewhere have names, and more of them are counted", async ()
   }
   for (const script of scripts) {
     await eventually(
-      () => page.answeredElsewhere.get(script) === 3,
+      () => page.answeredElsewhere.get(script) === 6,
       `${script} answers nobody`,
     );
   }

@@ -12,6 +12,8 @@ import type {
 const LATE = 300;
 /** After so many ms it is clear that the kernel lets no more clients in. */
 const CONNECT_TIMEOUT = 4000;
+/** For so many ms the port of an idle client that has left is known as its own. */
+const REMEMBERED = 5000;
 /** So many idle clients connect at once. */
 const CONNECT_AT_ONCE = 20;
 
@@ -249,8 +251,8 @@ export class DemoClient {
 export class IdleClients {
   /** Why there are no more of them, where the server or the kernel refused. */
   reason?: string;
-  /** Their own ports. */
-  readonly ports = new Set<number>();
+  /** Their own ports, and when those who have left did so. */
+  #ports = new Map<number, number | undefined>();
   /** How many there are to be. */
   wanted = 0;
   #conns = new Set<Deno.TcpConn>();
@@ -258,6 +260,14 @@ export class IdleClients {
 
   get connected(): number {
     return this.#conns.size;
+  }
+
+  /** Whether that is the port of one, or was a moment ago: a server may not have
+   * seen yet that it has left. */
+  hasPort(port: number): boolean {
+    if (!this.#ports.has(port)) return false;
+    const left = this.#ports.get(port);
+    return left === undefined || now() < left + REMEMBERED;
   }
 
   /**
@@ -274,6 +284,9 @@ export class IdleClients {
 
   async #resize(port: number) {
     this.reason = undefined; // there may be room by now
+    for (const port of this.#ports.keys()) {
+      if (!this.hasPort(port)) this.#ports.delete(port);
+    }
     while (this.#conns.size < this.wanted && !this.reason) {
       const missing = this.wanted - this.#conns.size;
       const count = Math.min(missing, CONNECT_AT_ONCE);
@@ -300,7 +313,7 @@ export class IdleClients {
     try {
       const conn = await connect(port, signal);
       this.#conns.add(conn);
-      this.ports.add(conn.localAddr.port);
+      this.#ports.set(conn.localAddr.port, undefined);
       this.#read(conn);
     } catch (error) {
       this.reason ??= signal.aborted
@@ -322,7 +335,7 @@ export class IdleClients {
 
   #close(conn: Deno.TcpConn) {
     this.#conns.delete(conn);
-    this.ports.delete(conn.localAddr.port);
+    this.#ports.set(conn.localAddr.port, now());
     try {
       conn.close();
     } catch { /* it was closed meanwhile */ }

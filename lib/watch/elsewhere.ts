@@ -13,8 +13,8 @@ const NAMES = ["C", "D", "E"];
 const SETTLED = 500;
 
 interface Stranger {
-  /** The time of the first look at it. */
-  seen: number;
+  /** When it was accepted. */
+  since: number;
   name?: string;
   /** When it was answered since the last look. */
   answers: number[];
@@ -23,6 +23,11 @@ interface Stranger {
 export class ElsewhereClients {
   #strangers = new Map<number, Stranger>(); // by the client's index
   #own = new Set<number>(); // A, B and idle clients, also if they leave now
+
+  /** A client was accepted: it is a stranger until it is known as our own. */
+  accept({ index }: Client, time: number) {
+    this.#strangers.set(index, { since: time, answers: [] });
+  }
 
   /** Takes an event, with the clients by their keys: perhaps it answers one. */
   add(
@@ -71,12 +76,8 @@ export class ElsewhereClients {
         this.#strangers.delete(index);
         continue;
       }
-      const stranger = this.#strangers.get(index);
-      if (!stranger) {
-        this.#strangers.set(index, { seen: time, answers: [] });
-        continue;
-      }
-      if (time < stranger.seen + SETTLED) continue;
+      const stranger = this.#strangers.get(index)!;
+      if (time < stranger.since + SETTLED) continue;
       stranger.name ??= this.#freeName();
       if (!stranger.name) {
         more++;
@@ -84,7 +85,7 @@ export class ElsewhereClients {
       }
       clients.push({
         name: stranger.name,
-        since: stranger.seen - epoch,
+        since: stranger.since - epoch,
         answers: stranger.answers.splice(0).map((time) => time - epoch),
       });
     }

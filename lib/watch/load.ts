@@ -19,6 +19,8 @@ const MOST_REQUESTS = 30;
 const MOST_EVENTS = 1000;
 /** Costs are those of the last so many ms. */
 const WINDOW = 5000;
+/** A server that has just started is slow: it is asked for so many ms before. */
+const WARM_UP = 200;
 /** From one look at the CPU time of a server to the next, in ms. */
 const LOOK_INTERVAL = 300;
 /** A server that has used less than so many ms of it meanwhile is at rest. */
@@ -157,6 +159,7 @@ class UntracedServer {
   #window = new CostWindow(); // of CPU time, in ms
   #answers = 0;
   #exchange: Promise<void> | null = null; // the one that is not answered yet
+  #isWarm = false;
   #resizing = 0; // how many calls of `resizeIdle` have not ended yet
   #stopped = false;
 
@@ -218,6 +221,11 @@ class UntracedServer {
   async measure(ms: number) {
     const conn = this.#conn;
     if (!conn || this.#stopped || !this.#settled) return;
+    if (!this.#isWarm) {
+      this.#isWarm = true;
+      await this.measure(WARM_UP);
+      this.#window.clear();
+    }
     const end = now() + ms;
     const timeIsUp = pause(ms);
     while (now() < end && !this.#stopped) {

@@ -85,7 +85,7 @@ export class RunningModel {
   /** Which of the clients has that port, or had it last. */
   #roleOf(port: number): ClientRole {
     const demo = CLIENT_IDS.find((id) => this.clients[id].port === port);
-    return demo ?? (this.#idle.ports.has(port) ? "idle" : "other");
+    return demo ?? (this.#idle.hasPort(port) ? "idle" : "other");
   }
 
   /** Types an answer; returns whether the server waits for one. */

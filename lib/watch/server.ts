@@ -358,6 +358,7 @@ export class WatchServer {
     for (const model of models) {
       if (signal.aborted) return;
       await model.resizeIdle(count);
+      if (this.#load) model.startLoad(); // if A was turned away: there may be room
     }
   }
 

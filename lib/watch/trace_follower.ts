@@ -91,7 +91,7 @@ export class TraceFollower {
   }
 
   /** The timeline forgets clients that have left, but there are spans of them. */
-  #rememberClients({ call, phase, result, requests = [] }: TraceEvent) {
+  #rememberClients({ call, phase, result, requests = [], time }: TraceEvent) {
     if (phase === "call") return;
     const accepted = [call.startsWith("accept") ? result : undefined];
     for (const { op, result } of requests) {
@@ -99,7 +99,9 @@ export class TraceFollower {
     }
     for (const key of accepted) {
       const client = this.#timeline.clients.get(`${key}`);
-      if (client) this.#clients.set(client.index, client);
+      if (!client) continue;
+      this.#clients.set(client.index, client);
+      this.#elsewhere.accept(client, time);
     }
   }
 

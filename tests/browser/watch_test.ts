@@ -208,14 +208,14 @@ Deno.test({
       for (const script of [...others, "nonblocking.ts"]) {
         await until(page, script, B, /^B answered after \d/);
       }
-      assertMatch(await text(page, "blocking.ts", B), /^B waiting since \d/);
+      assertMatch(await text(page, "blocking.ts", B), /^B waiting for \d/);
       assertMatch(await text(page, "select.ts", A), /^A connected$/);
       await until(page, "threads.ts", ".threads", /^A: asleep in recv$/);
       await press(page, "A ask");
       for (const script of ["blocking.ts", ...others]) {
         await until(page, script, A, /^A answered after \d/);
       }
-      assertMatch(await text(page, "blocking.ts", B), /^B waiting since \d/);
+      assertMatch(await text(page, "blocking.ts", B), /^B waiting for \d/);
       await page.waitForFunction(() =>
         document.querySelector("#notice")?.textContent ===
           "A was answered by 6 models"
@@ -290,7 +290,7 @@ Deno.test({
       await page.keyboard.press("1");
       await page.keyboard.press("2");
       await until(page, "blocking.ts", STATE, /^waits at the keyboard/);
-      await until(page, "blocking.ts", A, /^A waiting since/);
+      await until(page, "blocking.ts", A, /^A waiting for/);
       const field = `${region} input[type=text]:enabled`;
       await page.waitForSelector(field);
       await page.type(field, "soup <b>&");
@@ -386,6 +386,11 @@ Deno.test({
         );
         seen.push(`${state}: ${line}`);
         assert(seen.length < 30, seen.join("\n"));
+        const marked = await page.$$eval(
+          ".at-event",
+          (models) => models.map((model) => model.getAttribute("aria-label")),
+        );
+        assertEquals(marked, ["select.ts"]); // whose event it is
       } while (!seen.at(-1)!.startsWith("accepting: "));
       assertMatch(seen.at(-1)!, /accept\(/);
       assert(seen.some((event) => /^copying: .*peer\.send\(/.test(event)));
@@ -639,7 +644,7 @@ Deno.test({
       assert(copying > 0 && copying < 0.3, `${copying}`);
       assertMatch(
         await page.$eval("#why", (why) => why.textContent ?? ""),
-        /^poll.ts: 3.0 calls, \d+ µs CPU with 0 idle; epoll.ts: 3.0 calls, /,
+        /^Each answer: poll.ts 3.0 calls, \d+ µs CPU \(0 idle\); epoll.ts 3.0 calls, /,
       );
       await press(page, "+100 idle");
       for (const script of ["poll.ts", "epoll.ts"]) {

@@ -49,7 +49,7 @@ const COLOURS = {
     guide: "#262d36",
   },
 };
-/** Fills the time in which a thread is not held. */
+/** The lines of the hatch for the time in which a thread is out playing. */
 export const HATCH = { light: "#a9d6cd", dark: "#24554d" };
 
 /** Marks are too short to be seen: they are drawn so many CSS pixels wide. */
@@ -372,11 +372,20 @@ function drawShares(context, shares, { left, width, top, height }, { mode }) {
   const whole = heights.reduce((sum, part) => sum + part, 0);
   let bottom = top + height;
   for (const [index, state] of states.entries()) {
-    const { kind, colour } = STATES[state];
+    const { colour } = STATES[state];
     const part = heights[index] * height / whole;
     bottom -= part;
-    context.fillStyle = kind === "away" ? HATCH[mode] : colour[mode];
-    context.fillRect(start, bottom, drawnWidth, part);
+    context.fillStyle = colour[mode];
+    if (state === "playing") {
+      context.fillStyle = hatch(context, mode) ?? HATCH[mode];
+    }
+    if (state !== "free") {
+      context.fillRect(start, bottom, drawnWidth, part);
+      continue;
+    }
+    // Hollow: an edge above and below.
+    context.fillRect(start, bottom, drawnWidth, 1);
+    context.fillRect(start, bottom + part - 1, drawnWidth, 1);
   }
 }
 

@@ -18,9 +18,9 @@ const LANE_HEIGHT = 1; // rem
 const TOP = 2; // CSS pixels
 
 export class Elsewhere {
-  /** By name; a lane stays where its client has left.
+  /** By name; a lane stays where its client has left, and is free from then on.
    * @type {Map<string, { spans: History<LaneSpan>, last?: LaneSpan,
-   *   text: HTMLElement }>} */
+   *   free: number, text: HTMLElement }>} */
   #lanes = new Map();
   /** How many have no lane.
    * @type {Values<number>} */
@@ -48,9 +48,11 @@ export class Elsewhere {
     for (const { name, since, answers } of clients) {
       const lane = this.#laneOf(name);
       if (lane.last?.from === undefined || lane.last.to < since) {
-        lane.last = { status: "connected", from: since, to: time };
+        const from = Math.max(since, lane.free);
+        lane.last = { status: "connected", from, to: time };
       }
       for (const answer of answers) {
+        if (answer < lane.last.from) continue;
         lane.spans.add([{ ...lane.last, to: answer }]);
         lane.last = { status: "answered", from: answer, to: answer };
       }
@@ -58,7 +60,9 @@ export class Elsewhere {
     }
     for (const [name, lane] of this.#lanes) {
       if (clients.some((client) => client.name === name)) continue;
-      if (lane.last) lane.spans.add([lane.last]);
+      if (!lane.last) continue;
+      lane.spans.add([lane.last]);
+      lane.free = lane.last.to;
       lane.last = undefined;
     }
     this.#more.add(time, more);
@@ -107,7 +111,7 @@ export class Elsewhere {
     this.more.before(text);
     /** @type {History<LaneSpan>} */
     const spans = new History();
-    const lane = { spans, last: undefined, text };
+    const lane = { spans, last: undefined, free: 0, text };
     this.#lanes.set(name, lane);
     return lane;
   }

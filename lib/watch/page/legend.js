@@ -69,15 +69,23 @@ function stateSign(state, { kind, colour }) {
     return `<path d="M18 2l7 7-7 7-7-7z" fill="${own}"/>`;
   }
   if (kind === "away") {
-    const fill = state === "playing" ? HATCH[settings.mode] : "none";
+    const fill = state === "playing" ? "url(#hatch)" : "none";
     const dashes = state === "free" ? 'stroke-dasharray="4 4"' : "";
-    return `<rect x="1.5" y="1.5" width="33" height="15" fill="${fill}"
-      stroke="${own}" ${dashes}/>`;
+    return `${state === "playing" ? hatch() : ""}
+      <rect x="1.5" y="1.5" width="33" height="15" fill="${fill}"
+        stroke="${own}" ${dashes}/>`;
   }
   if (kind === "mark") {
     return rectangle(own, { x: 16, width: state === "copying" ? 5 : 2.5 });
   }
   return rectangle(own);
+}
+
+/** The pattern that the picture has there. */
+function hatch() {
+  return `<pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse"
+    patternTransform="rotate(45)"><rect width="3" height="7"
+    fill="${HATCH[settings.mode]}"/></pattern>`;
 }
 
 function clientSign() {

@@ -303,7 +303,12 @@ export class Panel {
   /** @param {ModelUpdate["idle"]} idle
    * @param {number} wanted */
   #showIdle(idle, wanted) {
-    const text = describeIdle(idle, wanted, settings.language);
+    const threadPerClient = this.model.threadPerClient ?? false;
+    const text = describeIdle(
+      idle,
+      { wanted, threadPerClient },
+      settings.language,
+    );
     this.idle.hidden = !wanted && !text;
     this.idle.classList.toggle("limited", idle.reason !== undefined);
     setText(this.idle, text);

@@ -65,10 +65,11 @@ export function endPrediction() {
 /** Compares a scene with what was predicted of it, if anything was.
  * @param {SceneResult} result */
 export function onSceneResult(result) {
-  if (!guesses.size) return;
-  predicted = { result, guesses: new Map(guesses) };
-  showVerdict();
-  endPrediction();
+  if (guesses.size) {
+    predicted = { result, guesses: new Map(guesses) };
+    showVerdict();
+  }
+  endPrediction(); // also of who has not guessed: the answer is in the picture
 }
 
 /** Shows whether the last prediction was right, if there was one. */

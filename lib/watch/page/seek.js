@@ -4,6 +4,10 @@ import { openScript } from "./code.js";
 import { panels } from "./panels.js";
 import { cursorTime, moveCursor } from "./time.js";
 
+/** The model of the event that was gone to, and where the cursor then was.
+ * @type {{ section: HTMLElement, time: number } | undefined} */
+let found;
+
 /**
  * Moves the cursor to the nearest event before or after it: a moment of work of
  * any thread, or where the code of a script is open, a call of that script.
@@ -14,12 +18,27 @@ export function seekEvent(direction) {
   const open = panels.get(openScript() ?? "");
   const everyCall = open !== undefined;
   let nearest = Infinity; // how far it is, in ms
+  let section;
   for (const panel of open ? [open] : panels.values()) {
     if (panel.section.hidden) continue;
     for (const time of panel.history.eventTimes(everyCall)) {
       const distance = (time - start) * direction;
-      if (distance > 0 && distance < nearest) nearest = distance;
+      if (distance <= 0 || distance >= nearest) continue;
+      nearest = distance;
+      section = panel.section;
     }
   }
-  if (nearest !== Infinity) moveCursor(start + direction * nearest);
+  if (!section) return;
+  moveCursor(start + direction * nearest);
+  showEventMark();
+  found = { section, time: cursorTime() };
+  showEventMark();
+}
+
+/** Marks the model of the event under the cursor, as long as the cursor is there. */
+export function showEventMark() {
+  if (!found) return;
+  const isThere = cursorTime() === found.time;
+  found.section.classList.toggle("at-event", isThere);
+  if (!isThere) found = undefined;
 }

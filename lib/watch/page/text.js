@@ -267,11 +267,11 @@ export function describeClient(client, time, language) {
   const descriptions = {
     away: { en: "not here", zh: "未连接" },
     connecting: {
-      en: `connecting since ${length}`,
+      en: `connecting for ${length}`,
       zh: `正在连接，已等 ${length}`,
     },
     connected: { en: "connected", zh: "已连接" },
-    waiting: { en: `waiting since ${length}`, zh: `已等 ${length}` },
+    waiting: { en: `waiting for ${length}`, zh: `已等 ${length}` },
     answered: { en: `answered after ${waited}`, zh: `${waited}后收到响应` },
     load: { en: "asks without pause", zh: "不停地发请求" },
     ended: { en: `turned away: ${reason}`, zh: `被拒绝：${reason}` },
@@ -405,6 +405,9 @@ export function describeCurve(costs, language) {
   return `${head}: ${points.join(", ") || UNKNOWN}`;
 }
 
+/** With fewer idle clients than this, models cost about the same. */
+const FEW_IDLE = 100;
+
 /** Why models that make the same calls cost different things.
  * @param {{ script: string, metrics: Metrics, idle: number }[]} compared
  * @param {Language} language */
@@ -412,32 +415,53 @@ export function describeWhy(compared, language) {
   const costs = compared.map(({ script, metrics, idle }) => {
     const { calls, cpu } = describeMetrics(metrics, language);
     const cost = {
-      en: `${script}: ${calls}, ${cpu} with ${idle} idle`,
-      zh: `${script}：${calls}，${cpu}（空闲 ${idle}）`,
+      en: `${script} ${calls}, ${cpu} (${idle} idle)`,
+      zh: `${script} ${calls}，${cpu}（空闲 ${idle}）`,
     };
     return cost[language];
   }).join({ en: "; ", zh: "；" }[language]);
-  const reason = {
-    en:
-      ". In each call of poll the kernel looks at every descriptor of the list, however many are idle; epoll_wait returns only those that are ready.",
-    zh:
-      "。poll 每次调用，内核都要把列表里的描述符逐个看一遍，不管有多少空闲；epoll_wait 只返回就绪的。",
-  }[language];
-  return costs + reason;
+  const head = { en: "Each answer: ", zh: "每个响应：" }[language];
+  const areFew = compared.every(({ idle }) => idle < FEW_IDLE);
+  return head + costs + (areFew ? WITH_FEW : WITH_MANY)[language];
 }
+
+const WITH_FEW = {
+  en:
+    ". With few idle clients both cost about the same: poll’s list is short. Each one more makes poll dearer, and not epoll.",
+  zh:
+    "。空闲客户端少的时候，两者差不多：poll 的列表很短。每多一个，poll 就多一份开销，epoll 不会。",
+};
+const WITH_MANY = {
+  en:
+    ". In each call of poll the kernel looks at every descriptor of the list, however many are idle; epoll_wait returns only those that are ready.",
+  zh:
+    "。poll 每次调用，内核都要把列表里的描述符逐个看一遍，不管有多少空闲；epoll_wait 只返回就绪的。",
+};
 
 /** How many idle clients one model has, and why no more.
  * @param {ModelUpdate["idle"]} idle
- * @param {number} wanted
+ * @param {object} model
+ * @param {number} model.wanted how many it should have
+ * @param {boolean} model.threadPerClient whether each has a thread, asleep
  * @param {Language} language */
-export function describeIdle({ connected, reason }, wanted, language) {
+export function describeIdle(
+  { connected, reason },
+  { wanted, threadPerClient },
+  language,
+) {
   // With nobody wanted, it matters no more why there were not more.
   if (!connected && (!reason || !wanted)) return "";
   const count = {
     en: `${connected} idle`,
     zh: `${connected} 个空闲`,
   }[language];
-  if (!reason || connected >= wanted) return count;
+  const threads = {
+    en: ", each with a thread asleep",
+    zh: "，各有一个线程在睡",
+  };
+  if (!reason || connected >= wanted) {
+    return threadPerClient ? count + threads[language] : count;
+  }
   const why = translateReason(reason, language);
   const limit = {
     en: `; no more: ${why}`,
