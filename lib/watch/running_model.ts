@@ -120,6 +120,11 @@ export class RunningModel {
     return !this.#resizing && (connected === count || reason !== undefined);
   }
 
+  /** Whether no idle client was turned away, so that A may be let in as well. */
+  hasRoom(): boolean {
+    return this.#idle.reason === undefined;
+  }
+
   /** Whether it is known what an answer costs. */
   isMeasured(): boolean {
     if (!this.#load) return true; // A could not stay

@@ -22,6 +22,8 @@ const UPDATE_INTERVAL = 50;
 const MEASURE = 40;
 /** ms until the next one is asked. */
 const REST = 80;
+/** For so many ms, A tries to come back where some have left. */
+const COME_AGAIN = 6000;
 /** So many idle clients come or go at a time. */
 const IDLE_STEP = 100;
 /** Descriptors for all else than idle clients. */
@@ -358,7 +360,19 @@ export class WatchServer {
     for (const model of models) {
       if (signal.aborted) return;
       await model.resizeIdle(count);
-      if (this.#load) model.startLoad(); // if A was turned away: there may be room
+      this.#letComeAgain(model, signal);
+    }
+  }
+
+  /**
+   * Where A was turned away, there may be room after some have left: the server
+   * may take a while to see that they have.
+   */
+  async #letComeAgain(model: RunningModel, signal: AbortSignal) {
+    const end = now() + COME_AGAIN;
+    while (this.#load && !signal.aborted && now() < end) {
+      if (model.hasRoom()) model.startLoad();
+      await pause(COME_AGAIN / 20);
     }
   }
 
