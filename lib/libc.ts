@@ -136,8 +136,13 @@ export function interrupted(call: string, result: number): boolean {
   return true;
 }
 
-/** Returns what a call returned. Where that is -1, ends the script and says so. */
+/**
+ * Returns what a call returned. Where that is -1, ends the script and says so; in
+ * a Worker, throws: the other threads go on.
+ */
 export function checked(call: string, result: number): number {
-  if (result === -1) fail(`${call}: ${strerror(errno())}`);
-  return result;
+  if (result !== -1) return result;
+  const why = `${call}: ${strerror(errno())}`;
+  if ("WorkerGlobalScope" in globalThis) throw new Error(why);
+  fail(why);
 }

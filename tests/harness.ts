@@ -135,11 +135,22 @@ export async function receive(conn: Deno.Conn, size: number) {
  * to no other process: a connection has it.
  */
 export async function unused(): Promise<Disposable & { port: number }> {
-  const port = getAvailablePort();
-  const listener = Deno.listen({ hostname: "127.0.0.1", port });
+  const listener = listenAnywhere();
+  const { port } = listener.addr;
   const both = await Promise.all([connect(port), listener.accept()]);
   listener.close();
   return { port, [Symbol.dispose]: () => both.forEach((conn) => conn.close()) };
+}
+
+/** Listens at a port that is free; again, if somebody was faster. */
+function listenAnywhere(): Deno.TcpListener {
+  while (true) {
+    try {
+      return Deno.listen({ hostname: "127.0.0.1", port: getAvailablePort() });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }
 
 /** Receives until the server closes the connection. */

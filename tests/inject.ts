@@ -2,8 +2,8 @@
 import { startRecorded } from "../lib/recorded.ts";
 import { eventually, PATIENCE, type Running } from "./harness.ts";
 
-/** The text of a file in /proc; empty for a thread that has just ended. */
-function readProc(path: string): string {
+/** The text of a file in /proc; empty for what has just ended. */
+export function readProc(path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch {
