@@ -4,7 +4,7 @@ import { connect, exchange, ioUring, start, suite } from "./harness.ts";
 
 const test = suite("--work");
 // ms of work for a message. Where one has to wait for the other, as little will do.
-const WORK = 100;
+const WORK = 50;
 const LONG_WORK = 400;
 const HELLO = "hello sir\n";
 const REQUEST = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
