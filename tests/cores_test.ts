@@ -50,13 +50,15 @@ async function come(server: Running, clients: number): Promise<Deno.Conn[]> {
 
 test("cores.ts: every worker has clients, and wakes for some in vain", async () => {
   await using server = await start("cores.ts", ["--workers", "4", "--trace"]);
-  // Without pauses, those that were woken in vain would not sleep again in time.
-  const conns = await come(server, 60);
-  assert(accepted(server).length > 1, server.output());
   const vain =
     /(worker \d on \d+): epoll_wait\(→ (\d+) EPOLLIN\).*\n(?:(?!\1:).*\n)*.*\1: accept4\(\2 …\n(?:(?!\1:).*\n)*.*\1: accept4\(\2\) EAGAIN/;
+  // On a busy machine the first one may be done before the others have a core:
+  // then epoll_wait sees that the listener is not ready any more, and sleeps on.
+  for (let i = 0; i < 50 && !vain.test(server.output()); i++) {
+    for (const conn of await come(server, 20)) conn.close();
+  }
   await server.until(vain);
-  for (const conn of conns) conn.close();
+  assert(accepted(server).length > 1, server.output());
 });
 
 test("cores.ts: --exclusive wakes one worker, nearly always the same", async () => {
