@@ -145,7 +145,7 @@ const words = {
   },
   aboutEcho: {
     en:
-      "Echo. _64 busy_: 64 connections that are always waiting for an answer. _0, 900, 9,900 idle_: 16 such connections beside idle ones. _A connection each_: a new connection for each request. _p99_: 99 of 100 requests are answered within so many µs, with 64 busy connections, and with 16 beside three that flood the server (each has up to 128 kB under way):",
+      "Echo. _64 busy_: 64 connections that are always waiting for an answer. _0, 900, 9,900 idle_: 16 such connections beside idle ones. _A connection each_: a new connection for each request. _p99_: 99 of 100 requests are answered within this many µs, first with 64 busy connections, then with 16 busy ones while three others flood the server (each has up to 128 kB under way):",
     zh:
       "回显。64 忙：64 个连接，每个总有一个请求在等响应。0、900、9,900 闲：16 个这样的连接，旁边还有这么多空闲连接。短连接：每个请求新建一个连接。p99：99% 的请求在这么多微秒内得到响应；一列是 64 个忙的连接，一列是 16 个、旁边另有 3 个连接不停地灌数据（每个连接的在途数据至多 128 kB）：",
   },
