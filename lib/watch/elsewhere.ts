@@ -76,8 +76,8 @@ export class ElsewhereClients {
         this.#strangers.delete(index);
         continue;
       }
-      const stranger = this.#strangers.get(index)!;
-      if (time < stranger.since + SETTLED) continue;
+      const stranger = this.#strangers.get(index);
+      if (!stranger || time < stranger.since + SETTLED) continue;
       stranger.name ??= this.#freeName();
       if (!stranger.name) {
         more++;

@@ -6,7 +6,7 @@ import { showCosts } from "./cost.js";
 import { byId, setText } from "./dom.js";
 import { Values } from "./history.js";
 import { panels } from "./panels.js";
-import { showEventMark } from "./seek.js";
+import { unmarkEvent } from "./seek.js";
 import { settings } from "./settings.js";
 import { cursorTime } from "./time.js";
 
@@ -39,7 +39,7 @@ export function showMoment() {
   const wanted = wantedIdle.at(time) ?? wantedIdle.last ?? 0;
   for (const panel of panels.values()) panel.showMoment(time, wanted);
   showCosts(time);
-  showEventMark();
+  unmarkEvent();
   setText(byId("idle"), wanted.toLocaleString(settings.language));
   const open = panels.get(openScript() ?? "");
   if (!open) return;

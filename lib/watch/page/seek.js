@@ -29,16 +29,15 @@ export function seekEvent(direction) {
     }
   }
   if (!section) return;
+  found?.section.classList.remove("at-event");
   moveCursor(start + direction * nearest);
-  showEventMark();
   found = { section, time: cursorTime() };
-  showEventMark();
+  section.classList.add("at-event");
 }
 
-/** Marks the model of the event under the cursor, as long as the cursor is there. */
-export function showEventMark() {
-  if (!found) return;
-  const isThere = cursorTime() === found.time;
-  found.section.classList.toggle("at-event", isThere);
-  if (!isThere) found = undefined;
+/** Takes the mark away once the cursor has left the event. */
+export function unmarkEvent() {
+  if (!found || cursorTime() === found.time) return;
+  found.section.classList.remove("at-event");
+  found = undefined;
 }

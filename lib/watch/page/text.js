@@ -427,7 +427,7 @@ export function describeWhy(compared, language) {
 
 const WITH_FEW = {
   en:
-    ". With few idle clients both cost about the same: poll’s list is short. Each one more makes poll cost more, but not epoll.",
+    ". With few idle clients both cost about the same: poll’s list is short. Each further one makes poll cost more, but not epoll.",
   zh:
     "。空闲客户端少的时候，两者差不多：poll 的列表很短。每多一个，poll 就多一份开销，epoll 不会。",
 };
